@@ -1,0 +1,67 @@
+# Every target bootstraps what it needs into .venv; `make help` lists them.
+SHELL := /bin/sh
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+DEMO_ARGS ?=
+SERVE_ARGS ?=
+TEST_ARGS ?=
+BENCH_ARGS ?=
+
+# BentoML reads exactly `true` here; MLflow has its own switch. Nothing that runs here reports to anybody.
+export BENTOML_DO_NOT_TRACK := true
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check bench serve bento wheel lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(STAMP) ## .venv with the locked dependencies and this package, editable
+
+# uv comes out of the lock too: pip installs that one package by its hashes, uv does the rest.
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "make: Python 3.11 or newer is needed and '$(PYTHON)' is not; try: make install PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { \
+	  echo "make: '$(PYTHON) -m venv' failed; on Debian and Ubuntu it needs the package python3-venv" >&2; exit 1; }
+	@awk '/^uv==/ {inside = 1; print; next} inside && /^[^ ]/ {exit} inside' requirements.lock > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.lock
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: install ## generate a company, ingest, train, serve; DEMO_ARGS=--once asks one question of each kind and stops
+	$(BIN)/forecast demo $(DEMO_ARGS)
+
+test: install ## all tests
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+check: install ## ruff, mypy --strict and the import rules
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_public_surface.py
+
+bench: install ## measure; results go to benchmarks/
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+serve: install ## serve the home folder (FORECAST_HOME, default .forecast)
+	$(BIN)/forecast serve $(SERVE_ARGS)
+
+# bentoml calls uv, so .venv/bin has to be on the path.
+bento: install ## build the bento
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/bentoml build -f bentofile.yaml .
+
+wheel: install ## build the wheel into dist/
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+lock: install ## write requirements.lock again from pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --all-extras \
+	  pyproject.toml -o requirements.lock > /dev/null
+
+clean: ## remove builds and caches; .venv and the home folder stay
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""The records' schema, one Alembic revision after another; shipped inside the package and applied at start."""

@@ -1,0 +1,1 @@
+"""Will we overrun? Budgets, overrun probabilities, exhaustion, burn. Pure."""

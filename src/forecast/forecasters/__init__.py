@@ -1,0 +1,1 @@
+"""What will we spend? Forecasters under one contract: `fit`, then `simulate` joint sample paths. Pure."""

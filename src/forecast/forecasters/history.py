@@ -1,0 +1,154 @@
+"""History: the panel as forecasters compute on it. Series right-aligned, so that origins are shared columns.
+
+An *origin* o is a number of known columns: a forecast from origin o has seen columns 0..o-1, and step h is column o + h - 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.spend.panel import SpendMatrix, parse_freq
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+# season, short window, long window, in periods
+_RHYTHMS: dict[str, tuple[int, int, int]] = {
+    "h": (24, 96, 336),
+    "D": (7, 28, 91),
+    "B": (5, 20, 65),
+    "W": (52, 8, 26),
+    "MS": (12, 3, 12),
+    "ME": (12, 3, 12),
+    "QS": (4, 4, 8),
+    "YS": (1, 2, 5),
+}
+
+
+@dataclass(frozen=True)
+class Rhythm:
+    """season : periods in the main season (1 where history is too short for one). short, long : windows of the recent level."""
+
+    season: int
+    short: int
+    long: int
+
+
+def rhythm_of(freq: str, n_periods: int) -> Rhythm:
+    """Season and level windows of a frequency; a season needs two of its length in the history."""
+    offset = parse_freq(freq)
+    name = str(offset.freqstr).split("-")[0]
+    if name in _RHYTHMS:
+        season, short, long = _RHYTHMS[name]
+    else:
+        try:
+            per_day = max(1, round(pd.Timedelta("1D") / pd.Timedelta(offset)))
+        except (ValueError, TypeError):
+            per_day = 1
+        season, short, long = per_day, 2 * per_day, 7 * per_day
+    return Rhythm(season if n_periods >= 2 * season else 1, max(2, short), max(4, long))
+
+
+@dataclass(frozen=True)
+class History:
+    """Right-aligned series.
+
+    values : (n, T) cost, NaN where not known. first : (n,) first column with spend in it; T for a series without any.
+    grid : the union time grid; last : (n,) column of `grid` that a series' last column stands for.
+    signed : (n,) whether negative values occur, so that forecasts may be negative too.
+    """
+
+    ids: tuple[str, ...]
+    values: Floats
+    first: Ints
+    grid: pd.DatetimeIndex
+    last: Ints
+    freq: str
+    rhythm: Rhythm
+
+    @property
+    def n_series(self) -> int:
+        return self.values.shape[0]
+
+    @property
+    def n_periods(self) -> int:
+        return self.values.shape[1]
+
+    @cached_property
+    def filled(self) -> Floats:
+        """(n, T) values with unknown cells inside a series taken from the period before, and 0 before it began."""
+        known = np.isfinite(self.values)
+        position = np.where(known, np.arange(self.n_periods), -1)
+        position = np.maximum.accumulate(position, axis=1)
+        filled = np.take_along_axis(np.nan_to_num(self.values), np.maximum(position, 0), axis=1)
+        return np.where(position < 0, 0.0, filled)
+
+    @cached_property
+    def signed(self) -> NDArray[np.bool_]:
+        return np.asarray((self.filled < 0).any(axis=1))
+
+    @cached_property
+    def _cumulative(self) -> Floats:
+        return np.concatenate([np.zeros((self.n_series, 1)), np.cumsum(self.filled, axis=1)], axis=1)
+
+    @cached_property
+    def _cumulative_size(self) -> Floats:
+        return np.concatenate([np.zeros((self.n_series, 1)), np.cumsum(np.abs(self.filled), axis=1)], axis=1)
+
+    def window_mean(self, origins: Ints, width: int, *, size: bool = False) -> Floats:
+        """(n, O) mean (of absolute values with `size`) over the `width` periods before each origin, or since the series began."""
+        sums = self._cumulative_size if size else self._cumulative
+        begin = np.maximum(origins[None, :] - width, np.minimum(self.first[:, None], origins[None, :]))
+        length = np.maximum(origins[None, :] - begin, 1)
+        return (sums[:, origins] - np.take_along_axis(sums, begin, axis=1)) / length
+
+    def level(self, origins: Ints) -> Floats:
+        """(n, O) recent size of each series at each origin, ≥ 0: a blend, so that one quiet month does not make it zero."""
+        short = self.window_mean(origins, self.rhythm.short, size=True)
+        long = self.window_mean(origins, self.rhythm.long, size=True)
+        whole = self.window_mean(origins, self.n_periods, size=True)
+        return 0.6 * short + 0.3 * long + 0.1 * whole
+
+    def age(self, origins: Ints) -> Ints:
+        """(n, O) periods that a series has been active at each origin; 0 before it began."""
+        return np.maximum(origins[None, :] - self.first[:, None], 0)
+
+    def window(self, origins: Ints, width: int) -> Floats:
+        """(n, O, width) the last `width` filled values before each origin, oldest first; 0 before the panel began."""
+        columns = origins[:, None] + np.arange(-width, 0)[None, :]
+        return np.where(columns >= 0, self.filled[:, np.maximum(columns, 0)], 0.0)
+
+    def future(self, origins: Ints, horizon: int) -> Floats:
+        """(n, O, horizon) what came after each origin; NaN beyond the end and where not known."""
+        columns = origins[:, None] + np.arange(horizon)[None, :]
+        inside = columns < self.n_periods
+        return np.where(inside, self.values[:, np.minimum(columns, self.n_periods - 1)], np.nan)
+
+    def dates(self, horizon: int) -> pd.DatetimeIndex:
+        """The grid from the first column of the longest history to `horizon` periods beyond the newest row."""
+        if not horizon:
+            return self.grid
+        return pd.DatetimeIndex(self.grid.append(pd.date_range(self.grid[-1], periods=horizon + 1, freq=self.grid.freq)[1:]))
+
+    def columns_of(self, horizon: int) -> Ints:
+        """(n, T + horizon) position in `dates(horizon)` of every column of every series; negative before the grid begins."""
+        return self.last[:, None] + np.arange(-self.n_periods + 1, horizon + 1)[None, :]
+
+
+def history_of(matrix: SpendMatrix) -> History:
+    """Right-align a matrix: each series' last known value comes to the last column. Leading zeros are 'not begun'."""
+    last = matrix.last_known()
+    width = matrix.n_periods
+    shift = np.where(last >= 0, width - 1 - last, 0)
+    columns = np.arange(width)[None, :] - shift[:, None]
+    values = np.where(columns >= 0, np.take_along_axis(matrix.values, np.maximum(columns, 0), axis=1), np.nan)
+    spent = np.nan_to_num(values) != 0
+    first = np.where(spent.any(axis=1), np.argmax(spent, axis=1), width).astype(np.int64)
+    return History(
+        matrix.ids, values, first, matrix.ds, np.where(last >= 0, last, width - 1).astype(np.int64), matrix.freq, rhythm_of(matrix.freq, width)
+    )

@@ -1,0 +1,260 @@
+"""Structural forecaster: level, damped trend, an optional season that may change, and month-end effects, in state-space form.
+
+Costs are taken to x = asinh(y / scale), which is logarithmic for large and linear for small values, so growth is
+multiplicative and zeros are allowed. The model of x (Harvey 1989, ch. 2; damped trend after Gardner & McKenzie 1985):
+
+    x_t = level_t + season_t + calendar_t + noise
+    level_t = level_{t-1} + slope_{t-1} + …,   slope_t = damping · slope_{t-1} + …,   season_t = −Σ season_{t-1..t-m+1} + …
+
+Variances are estimated by statsmodels for the largest series; their median serves the rest, which makes the Kalman gains of
+all other series the same and the filter one recursion over time for thousands of series.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.forecasters.base import PointForecaster
+from forecast.forecasters.history import Floats, History, Ints
+from forecast.spend.hierarchy import Hierarchy
+
+LARGEST_SEASON = 24
+SURPRISE_LIMIT = 3.0
+"""An innovation beyond so many standard deviations moves the state as if it were this large: an outlier is no new level."""
+
+
+@dataclass(frozen=True)
+class StateSpace:
+    """Matrices shared by all series: x = design · state + noise, state' = transition · state + …"""
+
+    transition: Floats  # (k, k)
+    design: Floats  # (k,)
+
+    @classmethod
+    def of(cls, season: int, damping: float) -> StateSpace:
+        seasonal = max(season - 1, 0)
+        k = 2 + seasonal
+        transition = np.zeros((k, k))
+        transition[0, :2] = 1.0
+        transition[1, 1] = damping
+        if seasonal:
+            transition[2, 2:] = -1.0
+            transition[3:, 2:-1] = np.eye(seasonal - 1)
+        design = np.zeros(k)
+        design[0] = 1.0
+        if seasonal:
+            design[2] = 1.0
+        return cls(transition, design)
+
+    def forecast_rows(self, horizon: int) -> Floats:
+        """(horizon, k): row h-1 times the predicted state for the next period gives x at step h."""
+        rows = np.empty((horizon, len(self.design)))
+        row = self.design
+        for step in range(horizon):
+            rows[step] = row
+            row = row @ self.transition
+        return rows
+
+
+class StructuralForecaster(PointForecaster):
+    """Level + damped trend + optional season + month-end effects for every series.
+
+    damping : factor on the slope per period, 0..1. fitted_series : how many of the largest series get their own variances.
+    calendar : whether first and last days of months have effects of their own (daily data only).
+    """
+
+    def __init__(self, freq: str = "D", damping: float = 0.97, fitted_series: int = 8, calendar: bool = True) -> None:
+        self.freq = freq
+        self.damping = damping
+        self.fitted_series = fitted_series
+        self.calendar = calendar
+
+    def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
+        size = np.abs(history.filled)
+        active = np.maximum(history.n_periods - history.first, 1)
+        self.scale_ = np.maximum(size.sum(axis=1) / active, 1e-300)
+        x = self._transformed(history)
+        space = self._space(history)
+        largest = np.argsort(-size.sum(axis=1), kind="stable")[: self.fitted_series]
+        largest = largest[history.first[largest] < history.n_periods - 2 * history.rhythm.short]
+        found = [estimate_variances(x[row, history.first[row] :], space) for row in largest]
+        self.variances_ = np.median(np.array(found), axis=0) if found else np.array([0.1, 1e-4, 1e-4, 0.9])
+        self.effects_ = np.zeros((history.n_series, 3))
+        if self.calendar and _is_daily(self.freq):
+            _, surprises = self._filter(history, x)
+            self.effects_ = month_effects(surprises, self._month_days(history, 0), history)
+        self.states_, _ = self._filter(history, x - self._calendar(history, 0))
+
+    def points(self, origins: Ints, horizon: int) -> Floats:
+        history = self.history_
+        rows = self._space(history).forecast_rows(horizon)
+        x = self.states_[:, origins] @ rows.T  # (n, O, horizon)
+        calendar = self._calendar(history, horizon) if self.effects_.any() else None
+        if calendar is not None:
+            columns = origins[:, None] + np.arange(horizon)[None, :]
+            x = x + calendar[:, np.minimum(columns, calendar.shape[1] - 1)]
+        # A damped trend on a log-like scale may still multiply: no forecast leaves ten times the largest value seen.
+        ceiling = 10.0 * np.abs(history.filled).max(axis=1)[:, None, None]
+        cost = np.clip(self.scale_[:, None, None] * np.sinh(np.clip(x, -30, 30)), -ceiling, ceiling)
+        return np.where(history.signed[:, None, None], cost, np.maximum(cost, 0.0))
+
+    def _transformed(self, history: History) -> Floats:
+        # Rounded, so that the same spend in cents is the same x to the last bit and takes the optimiser the same way.
+        return np.round(np.arcsinh(history.filled / self.scale_[:, None]), 9)
+
+    def _space(self, history: History) -> StateSpace:
+        season = history.rhythm.season
+        return StateSpace.of(season if season <= LARGEST_SEASON else 1, self.damping)
+
+    def _filter(self, history: History, x: Floats) -> tuple[Floats, Floats]:
+        return filter_all(x, history.first, self._space(history), self.variances_)
+
+    def _calendar(self, history: History, horizon: int) -> Floats:
+        """(n, T + horizon) month effects in x."""
+        if not self.effects_.any():
+            return np.zeros((history.n_series, history.n_periods + horizon))
+        kinds = self._month_days(history, horizon)
+        return np.concatenate([np.zeros((history.n_series, 1)), self.effects_], axis=1)[np.arange(history.n_series)[:, None], kinds]
+
+    def _month_days(self, history: History, horizon: int) -> NDArray[np.int64]:
+        """(n, T + horizon) 0 ordinary day, 1 first day of a month, 2 last day, 3 one of the two before the last."""
+        dates = history.dates(horizon)
+        kinds = np.zeros(len(dates), dtype=np.int64)
+        kinds[dates.is_month_start] = 1
+        kinds[dates.is_month_end] = 2
+        left = dates.days_in_month.to_numpy() - dates.day.to_numpy()
+        kinds[(left == 1) | (left == 2)] = 3
+        columns = history.columns_of(horizon)
+        return np.where(columns >= 0, kinds[np.clip(columns, 0, len(dates) - 1)], 0)
+
+    def _learned_points(self) -> dict[str, Any]:
+        return {"scale": self.scale_, "variances": self.variances_, "effects": self.effects_, "states": self.states_}
+
+    def _restore_points(self, learned: dict[str, Any]) -> None:
+        self.scale_, self.variances_, self.effects_, self.states_ = (learned[name] for name in ("scale", "variances", "effects", "states"))
+
+
+def estimate_variances(x: Floats, space: StateSpace) -> Floats:
+    """(4,) variances of level, slope, season and noise, as shares of their sum: maximum likelihood by statsmodels."""
+    from statsmodels.tools.sm_exceptions import ConvergenceWarning
+    from statsmodels.tsa.statespace.mlemodel import MLEModel
+
+    k = len(space.design)
+    seasonal = k > 2
+
+    class Structural(MLEModel):  # type: ignore[misc]
+        def __init__(self, endog: Floats) -> None:
+            super().__init__(endog, k_states=k, k_posdef=3 if seasonal else 2, initialization="approximate_diffuse", loglikelihood_burn=k)
+            self["design"] = space.design[None, :]
+            self["transition"] = space.transition
+            selection = np.zeros((k, 3 if seasonal else 2))
+            selection[0, 0] = selection[1, 1] = 1.0
+            if seasonal:
+                selection[2, 2] = 1.0
+            self["selection"] = selection
+
+        @property
+        def start_params(self) -> Floats:
+            variance = max(float(np.var(np.diff(self.endog[:, 0]))), 1e-6)
+            return np.log(np.array([0.2, 0.001, 0.001, 0.5]) * variance)
+
+        def update(self, params: Floats, **kwargs: Any) -> None:
+            params = super().update(params, **kwargs)
+            level, slope, season, noise = np.exp(np.clip(np.real(params), -25, 10))
+            self["state_cov"] = np.diag([level, slope, season] if seasonal else [level, slope])
+            self["obs_cov", 0, 0] = noise
+
+    model = Structural(x)
+    with warnings.catch_warnings():
+        # The optimiser's own complaints: the median over series forgives a fit that stopped early.
+        warnings.simplefilter("ignore", category=ConvergenceWarning)
+        warnings.simplefilter("ignore", category=RuntimeWarning)
+        result = model.fit(method="lbfgs", maxiter=12, disp=0, cov_type="none")
+    found = np.exp(np.clip(np.asarray(result.params, dtype=float), -25, 10))
+    return found / found.sum()
+
+
+def filter_all(x: Floats, first: Ints, space: StateSpace, variances: Floats) -> tuple[Floats, Floats]:
+    """Predicted states of all series at every origin, (n, T + 1, k), and one-step surprises (n, T), NaN before a series begins.
+
+    The gains are those of the common variances from a diffuse start; a series that begins later starts later.
+    """
+    n, periods = x.shape
+    k = len(space.design)
+    gains, spread = kalman_gains(space, variances, periods)
+    states = np.zeros((n, periods + 1, k))
+    surprises = np.full((n, periods), np.nan)
+    state = np.zeros((n, k))
+    size = np.zeros(n)
+    count = np.zeros(n)
+    for t in range(periods):
+        active = first <= t
+        starts = first == t
+        state[starts, 0] = x[starts, t]
+        predicted = state @ space.design
+        surprise = np.where(active, x[:, t] - predicted, 0.0)
+        age = np.minimum(t - first, periods - 1)
+        # Robust running scale of each series' surprises, from its past only.
+        limit = np.where(
+            count >= 10, SURPRISE_LIMIT * np.sqrt(size / np.maximum(count, 1)) * np.sqrt(spread[np.maximum(age, 0)] / spread[-1]), np.inf
+        )
+        clipped = np.clip(surprise, -limit, limit)
+        state = state + np.where(active[:, None], gains[np.maximum(age, 0)] * clipped[:, None], 0.0)
+        state = np.where(active[:, None], state @ space.transition.T, state)
+        settled = active & (age >= k)
+        size = np.where(settled, 0.98 * size + np.minimum(surprise**2, np.where(count >= 10, 4 * limit**2, np.inf)), size)
+        count = np.where(settled, 0.98 * count + 1, count)
+        surprises[active, t] = surprise[active]
+        states[:, t + 1] = state
+    return states, surprises
+
+
+def kalman_gains(space: StateSpace, variances: Floats, periods: int) -> tuple[Floats, Floats]:
+    """(periods, k) filter gains and (periods,) innovation variances by age, from a vague start."""
+    k = len(space.design)
+    level, slope, season, noise = variances
+    shocks = np.zeros((k, k))
+    shocks[0, 0], shocks[1, 1] = level, slope
+    if k > 2:
+        shocks[2, 2] = season
+    start = np.full(k, 10.0)
+    start[1] = 0.01
+    covariance = np.diag(start)
+    gains, spread = np.empty((periods, k)), np.empty(periods)
+    for t in range(periods):
+        forward = covariance @ space.design
+        spread[t] = space.design @ forward + noise
+        gains[t] = forward / spread[t]
+        covariance = space.transition @ (covariance - np.outer(gains[t], forward)) @ space.transition.T + shocks
+        if t > 3 * k and np.abs(gains[t] - gains[t - 1]).max() < 1e-10:
+            gains[t:], spread[t:] = gains[t], spread[t]
+            break
+    return gains, spread
+
+
+def month_effects(surprises: Floats, kinds: NDArray[np.int64], history: History) -> Floats:
+    """(n, 3) mean surprise on first, last and second-to-last days of months, shrunk by the number of months seen."""
+    settled = (np.arange(history.n_periods)[None, :] >= history.first[:, None] + 28) & np.isfinite(surprises)
+    size = np.where(settled, np.abs(surprises), 0.0)
+    spread = size.sum(axis=1, keepdims=True) / np.maximum(settled.sum(axis=1, keepdims=True), 1)
+    capped = np.clip(np.nan_to_num(surprises), -5 * spread, 5 * spread)
+    effects = np.zeros((len(surprises), 3))
+    for kind in (1, 2, 3):
+        inside = settled & (kinds[:, : history.n_periods] == kind)
+        count = inside.sum(axis=1)
+        mean = np.where(inside, capped, 0.0).sum(axis=1) / np.maximum(count, 1)
+        error = np.sqrt(np.where(inside, (capped - mean[:, None]) ** 2, 0.0).sum(axis=1)) / np.maximum(count, 1)
+        # Kept in the share by which it stands out of its own noise (James–Stein style), none below six days seen.
+        keep = np.where(count >= 6, np.clip(1 - 2 * error**2 / np.maximum(mean**2, 1e-12), 0.0, 1.0), 0.0)
+        effects[:, kind - 1] = keep * mean
+    return effects
+
+
+def _is_daily(freq: str) -> bool:
+    return pd.tseries.frequencies.to_offset(freq) == pd.tseries.offsets.Day()

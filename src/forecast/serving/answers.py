@@ -1,0 +1,167 @@
+"""What is answered over HTTP, for the OpenAPI document and for tests that hold real answers against it.
+
+Answers are not validated on their way out (they are ours); money is a number in the answer's currency.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+
+class Distribution(Answer):
+    """Mean and quantiles of an amount of money."""
+
+    mean: float
+    p10: float
+    p50: float
+    p90: float
+    quantiles: dict[str, float] | None = None
+
+
+class Heading(Answer):
+    snapshot_id: str = Field(description="the snapshot that every number of the answer was read from")
+    cutoff: date = Field(description="last day that the forecaster saw")
+    currency: str
+    cost: str
+
+
+class ForecastRow(Distribution):
+    group: dict[str, str]
+    start: date
+    end: date
+
+
+class ForecastAnswer(Heading):
+    """Totals and series with quantiles; only means add up over rows."""
+
+    scope: str
+    start: date
+    end: date
+    total: Distribution
+    rows: list[ForecastRow]
+    backtest: dict[str, Any] | None
+
+
+class ExhaustionDay(Answer):
+    p10: date | None
+    p50: date | None
+    p90: date | None
+
+
+class OverrunAnswer(Heading):
+    """The chance that the period's total exceeds the amount, and when."""
+
+    scope: str
+    start: date
+    end: date
+    amount: float
+    spent: float
+    overrun_probability: float = Field(ge=0, le=1)
+    standard_error: float
+    expected_overrun: float
+    total: Distribution
+    run_rate: float | None
+    burn_ratio: float | None
+    probability_exhausted: float
+    exhaustion_day: ExhaustionDay
+
+
+class AnomalyAnswerRow(Answer):
+    expected: float | None
+    p_value: float | None
+    score: float | None
+    is_anomaly: bool
+
+
+class AnomaliesAnswer(Heading):
+    """One row out for one row in, in the same order."""
+
+    rows: list[AnomalyAnswerRow]
+
+
+class WhatIfAnswer(Heading):
+    """Baseline, scenario and their difference, path by path."""
+
+    start: date
+    end: date
+    baseline: Distribution
+    scenario: Distribution
+    delta: Distribution
+    rows: list[dict[str, Any]]
+    levers: list[dict[str, Any]]
+    budgets: list[dict[str, Any]]
+
+
+class SpendReport(Answer):
+    """What became of the rows of a delivery."""
+
+    accepted: int
+    unchanged: int
+    superseded: int
+    quarantined: int
+
+
+class BudgetAnswer(Answer):
+    """A budget."""
+
+    id: str
+    scope: str
+    start: date
+    end: date
+    amount: float
+    currency: str | None
+    cost: str
+    name: str
+    owner: str
+
+
+class BudgetList(Answer):
+    """All budgets."""
+
+    budgets: list[BudgetAnswer]
+
+
+class AccuracyAnswer(Heading):
+    """The backtest record of a snapshot."""
+
+    scope: str
+    backtest: dict[str, Any] | None
+
+
+class ChampionAnswer(Answer):
+    """The model version that serves, and who served before."""
+
+    name: str
+    version: str
+    run_id: str | None
+    registered_at: datetime
+    promoted_at: datetime
+    history: list[dict[str, Any]]
+
+
+class SnapshotAnswer(Answer):
+    """One forecast run: what it is made of and how far it sees."""
+
+    id: str
+    created_at: datetime
+    cutoff: date
+    cost: str
+    currency: str
+    n_paths: int
+    size_bytes: int
+    champion: dict[str, str]
+    ledger_digest: str
+    is_current: bool
+
+
+class SnapshotList(Answer):
+    """All snapshots, newest first."""
+
+    snapshots: list[SnapshotAnswer]

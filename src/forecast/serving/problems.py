@@ -1,0 +1,215 @@
+"""RFC 9457 problem+json for everything that goes wrong: ours, the framework's, and BentoML's own answers.
+
+`errors` holds one entry per fault: `{field, got, allowed, message}`. A fault of the service never looks like the
+caller's: anything unexpected is a 500 with its traceback in the log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from forecast.errors import ForecastError, InputError, UnknownScopeError
+from forecast.serving.error_map import TITLES, status_of
+
+MEDIA_TYPE = "application/problem+json"
+MOST_ERRORS = 20
+LONGEST_TEXT = 200
+LOGGER = logging.getLogger("forecast.serving")
+
+_KIND = "urn:ai-spend-forecast:problem:"
+_PLACES = ("query", "path", "body")
+_LIMITS = {
+    "gt": "more than {}",
+    "ge": "at least {}",
+    "lt": "less than {}",
+    "le": "at most {}",
+    "max_length": "at most {} long",
+    "min_length": "at least {} long",
+    "pattern": "text that matches {}",
+    "expected": "{}",
+}
+
+
+class HttpProblem(Exception):
+    """A fault that only exists over HTTP: a body that is too large, a content type that is not read, no snapshot yet."""
+
+    def __init__(self, status: int, detail: str, *, field: str | None = None, got: Any = None, allowed: str | None = None) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.errors = [] if field is None else [fault(field, got, allowed, detail)]
+
+
+def problem(
+    status: int, detail: str, errors: Sequence[Mapping[str, Any]] = (), *, kind: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """One problem as a response. `kind` names a class of problem; without it the status says all there is to say."""
+    title = TITLES.get(status) or (HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "Problem")
+    body = {"type": "about:blank" if kind is None else _KIND + kind, "title": title, "status": status, "detail": detail, "errors": list(errors), **more}
+    return Response(json.dumps(body, ensure_ascii=True, allow_nan=False), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def fault(field: str | None, got: Any, allowed: str | None, message: str) -> dict[str, Any]:
+    """One entry of `errors`."""
+    return {"field": field, "got": shown(got), "allowed": allowed, "message": clipped(message, 2000)}
+
+
+def shown(value: Any) -> Any:
+    """A value as it may stand in an answer: JSON, short, and finite."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return value if abs(value) < 2**53 else "an integer beyond 2^53"
+    if isinstance(value, str):
+        return clipped(value)
+    if isinstance(value, Mapping):
+        return f"an object with {len(value)} members"
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
+        return f"a list of {len(value)} items"
+    return clipped(repr(value))
+
+
+def clipped(text: str, longest: int = LONGEST_TEXT) -> str:
+    return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
+
+
+def problem_of_error(error: ForecastError) -> Response:
+    """The problem of one of our own errors; those that are not the caller's are logged and not told."""
+    status = status_of(error)
+    kind = _dashed(type(error).__name__.removesuffix("Error"))
+    if not isinstance(error, InputError) or status >= 500:
+        LOGGER.error("%s: %s", type(error).__name__, error, exc_info=error)
+        return problem(500, "The service failed; its log says why.", kind=kind)
+    errors = [fault(error.field, error.got, error.allowed, str(error))]
+    more = {"suggestions": list(error.suggestions)} if isinstance(error, UnknownScopeError) else {}
+    return problem(status, clipped(str(error), 2000), errors, kind=kind, **more)
+
+
+def problem_of_validation(error: ValidationError) -> Response:
+    """The problem of a request that does not have the documented form. A fault of ours inside it keeps its own status."""
+    return _problem_of_entries(error.errors(include_url=False))
+
+
+def _problem_of_entries(found: Sequence[Any]) -> Response:
+    ours = [entry["ctx"]["error"] for entry in found if isinstance(entry.get("ctx", {}).get("error"), InputError)]
+    if len(ours) == len(found) == 1:
+        return problem_of_error(ours[0])
+    errors = [_validation_fault(entry) for entry in found[:MOST_ERRORS]]
+    first = errors[0]
+    where = f"{first['field']}: " if first["field"] else ""
+    rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    if found[0]["type"] == "json_invalid":
+        return problem(400, f"The body is not JSON: {first['message']}", errors, kind="not-json")
+    return problem(422, f"{where}{first['message']}{rest}", errors, kind="validation", error_count=len(found))
+
+
+def _validation_fault(entry: Any) -> dict[str, Any]:
+    context = entry.get("ctx", {})
+    cause = context.get("error")
+    place = entry["loc"]
+    field = ".".join(map(str, place[1:] if len(place) > 1 and place[0] in _PLACES else place))
+    if isinstance(cause, InputError):
+        return fault(field or cause.field, cause.got, cause.allowed, str(cause))
+    allowed = [text.format(clipped(str(context[name]))) for name, text in _LIMITS.items() if name in context]
+    if entry["type"] == "extra_forbidden":
+        allowed = ["one of the documented fields"]
+    elif entry["type"] == "missing":
+        allowed = ["a value"]
+    return fault(field or None, None if entry["type"] in {"missing", "json_invalid"} else entry["input"], ", ".join(allowed) or None, entry["msg"])
+
+
+def _dashed(name: str) -> str:
+    return "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in name).strip("-")
+
+
+async def handle_forecast_error(_request: Request, error: Exception) -> Response:
+    return problem_of_error(error) if isinstance(error, ForecastError) else handle_bug(error)
+
+
+async def handle_request_validation(_request: Request, error: Exception) -> Response:
+    """Faults of query parameters, which FastAPI reads; a bare pydantic ValidationError would be a bug and does not come here."""
+    return _problem_of_entries(list(error.errors())) if isinstance(error, RequestValidationError) else handle_bug(error)
+
+
+async def handle_http_problem(_request: Request, error: Exception) -> Response:
+    if not isinstance(error, HttpProblem):
+        return handle_bug(error)
+    return problem(error.status, error.detail, error.errors)
+
+
+def handle_bug(error: BaseException) -> Response:
+    """A bug of ours: the log has the traceback, the caller a 500 without it."""
+    LOGGER.error("A request failed unexpectedly", exc_info=error)
+    return problem(500, "The service failed; its log says why.")
+
+
+class ProblemMiddleware:
+    """Rewrites every error that is not problem+json yet: unknown paths, wrong methods, BentoML's own answers, bugs.
+
+    It sits inside BentoML's own middlewares, so the 429 and the 504 that those give keep BentoML's form.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = False
+        held: Message | None = None
+        text = b""
+
+        async def send_problem(message: Message) -> None:
+            nonlocal started, held, text
+            if message["type"] == "http.response.start":
+                if message["status"] >= 400 and not _is_problem(message):
+                    held = message
+                    return
+                started = True
+            elif held is not None:
+                text += message.get("body", b"")
+                if not message.get("more_body"):
+                    response = _rewritten(held, text, scope)
+                    started, held = True, None
+                    await response(scope, receive, send)
+                return
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_problem)
+        except Exception as error:
+            response = handle_bug(error)
+            if not started:
+                await response(scope, receive, send)
+
+
+def _is_problem(message: Message) -> bool:
+    return any(name.lower() == b"content-type" and value.startswith(MEDIA_TYPE.encode()) for name, value in message.get("headers", ()))
+
+
+def _rewritten(start: Message, text: bytes, scope: Scope) -> Response:
+    status = int(start["status"])
+    path, method = clipped(scope["path"]), clipped(scope["method"])
+    kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in start.get("headers", ()) if name.lower() in {b"allow", b"retry-after"}}
+    if status == 404:
+        return problem(404, f"There is nothing at {path}; /docs.json lists what there is.", [fault("path", path, "a path of /docs.json", "unknown path")])
+    if status == 405:
+        allowed = kept.get("allow") or kept.get("Allow") or "the methods of /docs.json"
+        return problem(405, f"{path} does not take {method}.", [fault("method", method, allowed, "wrong method")], headers=kept)
+    if status >= 500 and status != 503:
+        return problem(status, "The service failed; its log says why.", headers=kept)
+    return problem(status, clipped(text.decode("utf-8", "replace").strip() or TITLES.get(status, "Problem"), 2000), headers=kept)

@@ -1,0 +1,1 @@
+"""The resources, one noun a module; each module lists its `ROUTES`."""

@@ -1,0 +1,79 @@
+"""Budgets as resources."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forecast.budgets.budget import Budget
+from forecast.errors import NotFoundError
+from forecast.serving.answers import BudgetAnswer, BudgetList
+from forecast.serving.bodies import JsonRoute
+from forecast.serving.documents import problems, success
+from forecast.serving.responses import json_response, stores_of
+from forecast.serving.schemas import BudgetBody
+
+
+async def put_budget(request: Request, budget_id: str, body: BudgetBody) -> Response:
+    """Write a budget under this id: 201 where it is new, 200 where it replaces one."""
+    stores = stores_of(request)
+    budget = body.budget(budget_id, stores.settings.fiscal_start)
+
+    def write() -> bool:
+        try:
+            stores.records.budget(budget_id)
+        except NotFoundError:
+            new = True
+        else:
+            new = False
+        stores.records.put_budget(budget, now=datetime.now(UTC))
+        return new
+
+    is_new = await stores.run(write)
+    return json_response(describe(budget), 201 if is_new else 200)
+
+
+async def get_budget(request: Request, budget_id: str) -> Response:
+    """One budget."""
+    stores = stores_of(request)
+    return json_response(describe(await stores.run(lambda: stores.records.budget(budget_id))))
+
+
+async def delete_budget(request: Request, budget_id: str) -> Response:
+    """Remove a budget."""
+    stores = stores_of(request)
+    await stores.run(lambda: stores.records.delete_budget(budget_id))
+    return Response(status_code=204)
+
+
+async def list_budgets(request: Request) -> Response:
+    """All budgets, by id."""
+    stores = stores_of(request)
+    return json_response({"budgets": [describe(budget) for budget in await stores.run(stores.records.budgets)]})
+
+
+def describe(budget: Budget) -> dict[str, Any]:
+    return {
+        "id": budget.id,
+        "scope": str(budget.scope),
+        "start": budget.start.isoformat(),
+        "end": budget.end.isoformat(),
+        "amount": budget.amount,
+        "currency": budget.currency,
+        "cost": budget.cost,
+        "name": budget.name,
+        "owner": budget.owner,
+    }
+
+
+_ONE = "/v1/budgets/{budget_id}"
+ROUTES = [
+    JsonRoute(_ONE, put_budget, methods=["PUT"], tags=["Budgets"], responses={**success(BudgetAnswer, 200, 201), **problems(400, 413, 415, 422)}),
+    APIRoute(_ONE, get_budget, methods=["GET"], tags=["Budgets"], responses={**success(BudgetAnswer), **problems(404, 422)}),
+    APIRoute(_ONE, delete_budget, methods=["DELETE"], tags=["Budgets"], status_code=204, responses=problems(404, 422)),
+    APIRoute("/v1/budgets", list_budgets, methods=["GET"], tags=["Budgets"], responses=success(BudgetList)),
+]

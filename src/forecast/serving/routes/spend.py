@@ -1,0 +1,79 @@
+"""Bills in: FOCUS rows as JSON, NDJSON, CSV or Parquet."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Query
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+from starlette.responses import Response
+
+from forecast.adapters.ledger import Ledger
+from forecast.errors import InputError
+from forecast.serving.answers import SpendReport
+from forecast.serving.bodies import content_type, read_body, wrong_type
+from forecast.serving.deliveries import ALLOWED_TYPES, KINDS, write_delivery
+from forecast.serving.documents import problems, success
+from forecast.serving.responses import json_response, stores_of
+
+MOST_SPEND = 64 * 1024 * 1024
+"""Bytes of one delivery over HTTP, packed and unpacked; larger ones go through `forecast ingest`."""
+
+_ROW = {"type": "object", "additionalProperties": True, "description": "one FOCUS row: PascalCase columns"}
+_ROWS = {"type": "array", "items": _ROW, "minItems": 1}
+_BODY: dict[str, Any] = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"anyOf": [_ROWS, {"type": "object", "required": ["rows"], "properties": {"rows": _ROWS}}]}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "one FOCUS row a line"}},
+        "text/csv": {"schema": {"type": "string", "description": "FOCUS CSV with a header"}},
+        "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
+    },
+}
+
+
+async def ingest(
+    request: Request,
+    key: Annotated[str | None, Query(max_length=200, description="column whose value names a row for ever; without it rows are known by content")] = None,
+) -> Response:
+    """Take in a delivery. The same delivery again changes nothing; rows that cannot be are quarantined with their reasons."""
+    got = content_type(request)
+    kind = KINDS.get(got)
+    if kind is None:
+        raise wrong_type(got, ALLOWED_TYPES)
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip"}:
+        raise wrong_type(f"{got} as {encoding}", f"{ALLOWED_TYPES}; Content-Encoding gzip or none")
+    content = await read_body(request, MOST_SPEND)
+    stores = stores_of(request)
+    received_at = datetime.now(UTC)
+
+    def take_in(ledger: Ledger) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="forecast-delivery-") as name:
+            folder = Path(name)
+            try:
+                path = write_delivery(content, kind, folder, gzipped=encoding == "gzip", most=MOST_SPEND)
+                report = ledger.ingest([path], key=key, received_at=received_at, source="http")
+            except InputError as error:
+                # The file is ours and gone when the caller reads this: its name says nothing to them.
+                error.args = (str(error).replace(f"{folder}/", ""), *error.args[1:])
+                raise
+        return report.as_dict()
+
+    return json_response(await stores.run_ingest(take_in))
+
+
+ROUTES = [
+    APIRoute(
+        "/v1/spend",
+        ingest,
+        methods=["POST"],
+        tags=["Spend"],
+        openapi_extra={"requestBody": _BODY},
+        responses={**success(SpendReport), **problems(400, 413, 415, 422)},
+    )
+]

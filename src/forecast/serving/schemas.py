@@ -1,0 +1,221 @@
+"""What may be asked over HTTP. Every model refuses unknown fields, NaN and infinities, and text where a number belongs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
+
+from forecast.budgets.budget import Budget
+from forecast.errors import InputError
+from forecast.serving.problems import clipped
+from forecast.spend.dimensions import parse_dimensions
+from forecast.spend.periods import Period, parse_day, parse_period
+from forecast.spend.scope import Scope
+
+MOST_ROWS = 10_000
+MOST_LEVERS = 50
+MOST_SCOPE = 4_000
+"""Characters of a scope, however it is written."""
+LARGEST_AMOUNT = 1e15
+
+Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+SnapshotId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
+Cost = Literal["effective", "billed"]
+Amount = Annotated[float, Field(gt=0, le=LARGEST_AMOUNT)]
+
+
+def read_scope(value: Any) -> Scope:
+    """A scope from text, from an object of values, or from nothing."""
+    if isinstance(value, Scope):
+        return value
+    if value is not None and not isinstance(value, str | Mapping):
+        raise InputError("scope is neither text nor an object", field="scope", got=value, allowed='"team=ads,stage!=dev" or {"team": ["ads"]}')
+    if isinstance(value, Mapping):
+        for name, values in value.items():
+            if not (isinstance(values, str) or (isinstance(values, list) and all(isinstance(item, str) for item in values))):
+                raise InputError(f"scope.{name} is neither text nor a list of texts", field=f"scope.{name}", got=values, allowed="text or a list of texts")
+    scope = Scope.parse(value)
+    if len(str(scope)) > MOST_SCOPE:
+        raise InputError(f"scope is longer than {MOST_SCOPE} characters", field="scope", got=str(scope), allowed=f"at most {MOST_SCOPE} characters")
+    if any(ord(character) < 32 for character in str(scope)):
+        raise InputError("scope contains a control character", field="scope", got=str(scope), allowed="printable text")
+    return scope
+
+
+def read_dimensions(value: Any) -> tuple[str, ...]:
+    """Names of dimensions from `"team,service"` or a list; at most five."""
+    if isinstance(value, tuple):
+        value = list(value)
+    if not (isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))):
+        raise InputError("group_by is neither text nor a list of texts", field="group_by", got=value, allowed='"team,service" or ["team", "service"]')
+    names = parse_dimensions(value)
+    if len(names) > 5:
+        raise InputError(f"group_by names {len(names)} dimensions", field="group_by", got=len(names), allowed="at most 5")
+    return names
+
+
+def read_moment_day(value: Any) -> date:
+    """The UTC day of a moment that is written as a day or a time stamp."""
+    if not isinstance(value, str):
+        raise InputError("as_of is not a day or a time", field="as_of", got=value, allowed="YYYY-MM-DD or an ISO 8601 time")
+    return parse_day(value, "as_of")
+
+
+def read_moment(value: Any) -> datetime:
+    """A time stamp in UTC from ISO 8601 text; a bare day is its midnight, a time without a zone counts as UTC."""
+    allowed = "ISO 8601 such as 2026-12-11 or 2026-12-11T08:00:00+02:00"
+    try:
+        moment = datetime.fromisoformat(value.strip())
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (AttributeError, ValueError, OverflowError):
+        raise InputError(f"timestamp is not a time: {clipped(str(value))!r}", field="timestamp", got=value, allowed=allowed) from None
+
+
+ScopeField = Annotated[
+    Scope,
+    PlainValidator(read_scope),
+    PlainSerializer(str, return_type=str),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "maxLength": MOST_SCOPE},
+                {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}},
+                {"type": "null"},
+            ],
+            "description": "A filter over dimensions and tag keys; empty is the whole company.",
+            "examples": ["team=ads|search,stage!=dev", {"team": ["ads", "search"], "stage!": "dev"}],
+        }
+    ),
+]
+GroupBy = Annotated[
+    tuple[str, ...],
+    PlainValidator(read_dimensions),
+    PlainSerializer(list, return_type=list[str]),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": 5}, {"type": "string"}], "examples": [["team"], "team,service"]}),
+]
+Moment = Annotated[datetime, PlainValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
+AsOf = Annotated[
+    date | None,
+    BeforeValidator(lambda value: value if value is None else read_moment_day(value)),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}, {"type": "null"}]}),
+]
+
+
+class Asked(BaseModel):
+    """What every question may say about where its answer comes from."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class SnapshotChoice(Asked):
+    """Which snapshot answers: the current one, one by id, or the one that an earlier day would have had."""
+
+    cost: Cost = Field(default="effective", description="which cost counts")
+    as_of: AsOf = Field(default=None, description="answer from the newest snapshot whose cutoff is not after this day (UTC)")
+    snapshot_id: SnapshotId | None = Field(default=None, description="answer from this snapshot; the first 8 characters are enough")
+
+
+class PeriodChoice(SnapshotChoice):
+    """A scope and its days: `period`, or `start` and `end` (exclusive)."""
+
+    scope: ScopeField = Scope()
+    period: Text | None = Field(default=None, examples=["2027-Q1", "2027-03", "2027-W05", "2027"])
+    start: date | None = Field(default=None, examples=["2027-01-01"])
+    end: date | None = Field(default=None, description="first day that does not count", examples=["2027-04-01"])
+
+    def days(self, fiscal_start: int) -> Period:
+        """The days asked for; InputError where they are said twice, by half, or not at all."""
+        return read_period(self.period, self.start, self.end, fiscal_start)
+
+
+def read_period(period: str | None, start: date | None, end: date | None, fiscal_start: int) -> Period:
+    """`period`, or `start` and `end`; exactly one of the two."""
+    if period is not None and start is None and end is None:
+        return parse_period(period, fiscal_start)
+    if period is None and start is not None and end is not None:
+        return Period(start, end)
+    allowed = 'period such as "2027-Q1", or both start and end'
+    missing = "start" if start is None else "end"
+    if period is not None:
+        raise InputError("The days are said twice: by period and by start or end", field="period", got=period, allowed=allowed)
+    raise InputError(f"{missing} is missing: a question needs its days", field=missing, got=None, allowed=allowed)
+
+
+class ForecastRequest(PeriodChoice):
+    """What will we spend?"""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "granularity": "month", "group_by": ["service"]}]})
+
+    granularity: Literal["day", "week", "month", "quarter", "year"] = "month"
+    group_by: GroupBy = ()
+    quantiles: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1, max_length=99)] = (0.1, 0.5, 0.9)
+
+
+class OverrunRequest(PeriodChoice):
+    """Will we overrun? A stored budget by `budget_id`, or any scope, days and amount."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"budget_id": "ads-q1"}, {"scope": "team=ads", "period": "2027-Q1", "amount": 250000}]})
+
+    budget_id: Text | None = None
+    amount: Amount | None = None
+
+
+class AnomalyRow(Asked):
+    """Fresh spend of one scope or series on one day."""
+
+    scope: ScopeField | None = None
+    series: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+        default=None, description="a leaf's id (its values joined by |), in place of a scope", examples=["openai|OpenAI API|ads|prod|ranking"]
+    )
+    timestamp: Moment = Field(description="ISO 8601; without a zone it is UTC", examples=["2026-12-11T00:00:00Z"])
+    cost: float = Field(ge=-LARGEST_AMOUNT, le=LARGEST_AMOUNT)
+
+
+class AnomaliesRequest(SnapshotChoice):
+    """Was that strange? Scores only; nothing is changed."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"rows": [{"scope": "team=ads", "timestamp": "2026-12-11T00:00:00Z", "cost": 1234.5}]}]})
+
+    rows: Annotated[tuple[AnomalyRow, ...], Field(min_length=1, max_length=MOST_ROWS)]
+    commit: Literal[False] = False
+
+
+class WhatIfRequest(PeriodChoice):
+    """What if we scale? `levers` change usage, price or share of a scope over days."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "period": "2027-Q1",
+                    "levers": [{"type": "scale_usage", "scope": "team=ads", "factor": 2.0, "from": "2027-02-01", "until": "2027-03-01"}],
+                }
+            ]
+        }
+    )
+
+    levers: Annotated[tuple[dict[str, Any], ...], Field(max_length=MOST_LEVERS)] = ()
+    compare_to: Text | None = None
+
+
+class BudgetBody(Asked):
+    """A budget as it is put: its id is in the path."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "amount": 250000, "owner": "ads-leads"}]})
+
+    scope: ScopeField = Scope()
+    period: Text | None = None
+    start: date | None = None
+    end: date | None = None
+    amount: Amount
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
+    cost: Cost = "effective"
+    name: Text = ""
+    owner: Text = ""
+
+    def budget(self, budget_id: str, fiscal_start: int) -> Budget:
+        days = read_period(self.period, self.start, self.end, fiscal_start)
+        return Budget(budget_id, self.scope, days.start, days.end, self.amount, self.currency, self.cost, self.name, self.owner)

@@ -1,0 +1,144 @@
+"""A snapshot is the unit of truth: one forecast run, frozen. Every answer reads one and names its id.
+
+This module is the type and its readings; `adapters/snapshots.py` writes it to disk and maps it back into memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forecast.errors import InputError, OutsideHorizonError
+from forecast.paths import overlap
+from forecast.spend.hierarchy import Hierarchy, sum_rows
+from forecast.spend.periods import Period
+from forecast.spend.scope import Scope
+
+QUANTILES: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.975, 0.99)
+"""Quantiles that a snapshot keeps ready for every node and step."""
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One forecast run.
+
+    id : content address (hex). cutoff : last day the forecaster saw. cost : "effective" or "billed". currency : ISO 4217.
+    hierarchy : leaves and ready nodes; row i of `leaf_paths` is `hierarchy.leaf_ids[i]`, row i of `node_paths` is `hierarchy.nodes[i]`.
+    starts, ends : (n_steps,) datetime64[D]; daily steps first, then calendar months.
+    leaf_paths : (n_leaves, n_steps, n_paths) float32, usually memory-mapped; cost per step.
+    node_paths : (n_nodes, n_steps, n_paths) float32, sums of leaves path by path.
+    node_quantiles : (n_nodes, n_steps, len(QUANTILES)) float32. node_means : (n_nodes, n_steps) float64.
+    history_ds : (n_days,) datetime64[D], ends with the cutoff. leaf_history : (n_leaves, n_days) float64 actual cost.
+    recent : the last weeks by leaf and every finer dimension (columns `leaf` (row number), `ds`, dimensions, `tags`, `cost`, `quantity`).
+    detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
+    (champion, seed, ledger digest, fiscal_start, …).
+    """
+
+    id: str
+    cutoff: date
+    cost: str
+    currency: str
+    hierarchy: Hierarchy
+    starts: NDArray[np.datetime64]
+    ends: NDArray[np.datetime64]
+    leaf_paths: NDArray[np.float32]
+    node_paths: NDArray[np.float32]
+    node_quantiles: NDArray[np.float32]
+    node_means: NDArray[np.float64]
+    history_ds: NDArray[np.datetime64]
+    leaf_history: NDArray[np.float64]
+    recent: pd.DataFrame
+    detector: dict[str, NDArray[Any]]
+    backtest: dict[str, Any]
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_paths(self) -> int:
+        return self.leaf_paths.shape[2]
+
+    @property
+    def first_day(self) -> date:
+        """First day of spend that the snapshot knows."""
+        return _day(self.history_ds[0])
+
+    @property
+    def horizon_end(self) -> date:
+        """First day beyond what the snapshot can see."""
+        return _day(self.ends[-1])
+
+    @property
+    def daily_end(self) -> date:
+        """First day that is only known as part of a month."""
+        daily = (self.ends - self.starts).astype(int) == 1
+        return _day(self.ends[np.flatnonzero(daily)[-1]])
+
+    @cached_property
+    def node_history(self) -> NDArray[np.float64]:
+        """(n_nodes, n_days) actual cost."""
+        return self.hierarchy.aggregate(self.leaf_history)
+
+    def check_visible(self, period: Period) -> None:
+        """Raise unless every day of the period is either history or inside the horizon."""
+        if period.end > self.horizon_end:
+            raise OutsideHorizonError(
+                f"end {period.end} is beyond what snapshot {self.id[:12]} can see: its cutoff is {self.cutoff}, its horizon ends on {self.horizon_end}",
+                field="end",
+                got=str(period.end),
+                allowed=f"at most {self.horizon_end}",
+            )
+        if period.start < self.first_day:
+            raise InputError(
+                f"start {period.start} is before the first day of spend {self.first_day}",
+                field="start",
+                got=str(period.start),
+                allowed=f"at least {self.first_day}",
+            )
+
+    def future_weights(self, period: Period) -> NDArray[np.float64]:
+        """(n_steps,) share of each future step that lies in the period."""
+        return overlap(self.starts, self.ends, np.datetime64(period.start, "D"), np.datetime64(period.end, "D"))
+
+    def past_slice(self, period: Period) -> slice:
+        """Columns of the history that lie in the period."""
+        first, last = np.searchsorted(self.history_ds, np.array([period.start, period.end], dtype="datetime64[D]"))
+        return slice(int(first), int(last))
+
+    def scope_paths(self, scope: Scope) -> NDArray[np.floating]:
+        """(n_steps, n_paths) joint paths of a scope over leaf dimensions; a ready node costs nothing to read."""
+        node = self.hierarchy.node_of(scope)
+        if node is not None:
+            return self.node_paths[node]
+        return sum_rows(self.leaf_paths, np.flatnonzero(self.hierarchy.leaf_mask(scope)))
+
+    def scope_history(self, scope: Scope) -> NDArray[np.float64]:
+        """(n_days,) actual cost of a scope over leaf dimensions."""
+        node = self.hierarchy.node_of(scope)
+        if node is not None:
+            return self.node_history[node]
+        return self.leaf_history[self.hierarchy.leaf_mask(scope)].sum(axis=0)
+
+
+def month_steps(cutoff: date, daily: int, months: int) -> tuple[NDArray[np.datetime64], NDArray[np.datetime64], NDArray[np.int64]]:
+    """Steps of a snapshot: `daily` days after the cutoff, then calendar months until `months` months after the cutoff.
+
+    The first month step is what is left of its month. Returns starts, ends (datetime64[D]) and days per step.
+    """
+    first = cutoff + timedelta(days=1)
+    last_daily = first + timedelta(days=daily)
+    days = np.arange(np.datetime64(first, "D"), np.datetime64(last_daily, "D"))
+    month = np.datetime64(last_daily, "M")
+    bounds = np.arange(month + 1, np.datetime64(cutoff, "M") + months + 2).astype("datetime64[D]")
+    edges = np.concatenate([np.array([last_daily], dtype="datetime64[D]"), bounds[bounds > np.datetime64(last_daily, "D")]])
+    starts = np.concatenate([days, edges[:-1]])
+    ends = np.concatenate([days + np.timedelta64(1, "D"), edges[1:]])
+    return starts, ends, (ends - starts).astype(np.int64)
+
+
+def _day(value: np.datetime64) -> date:
+    return date.fromisoformat(str(value.astype("datetime64[D]")))

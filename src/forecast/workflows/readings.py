@@ -1,0 +1,203 @@
+"""What a snapshot knows of a scope in a period: the days that are over, and joint paths of the days to come.
+
+Every answer is a reduction of readings, so that no two answers can contradict each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import InputError
+from forecast.paths import overlap
+from forecast.snapshot import Snapshot
+from forecast.spend.hierarchy import sum_rows
+from forecast.spend.periods import Period
+from forecast.spend.scope import Clause, Scope
+from forecast.workflows.finer import split_leaves
+from forecast.workflows.shares import recent_spend
+
+MOST_CELLS = 50_000
+"""Groups × steps of a group-by finer than a leaf that are held in memory at once (200 MB at 1,000 paths)."""
+
+SHARE = "share"
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One scope in one period.
+
+    past_days : (n_past,) datetime64[D]; past : (n_past,) actual cost of the period's days that are over.
+    starts, ends : (n_steps,) future steps that touch the period; weights : (n_steps,) share of each that lies in it.
+    paths : (n_steps, n_paths) cost per whole step. derived : "share" where the scope is finer than a leaf.
+    node : number of the ready node that this is; first_step : number of the first step in the snapshot.
+    """
+
+    scope: Scope
+    group: dict[str, str]
+    past_days: NDArray[np.datetime64]
+    past: NDArray[np.float64]
+    starts: NDArray[np.datetime64]
+    ends: NDArray[np.datetime64]
+    weights: NDArray[np.float64]
+    paths: NDArray[np.floating]
+    derived: str | None = None
+    node: int | None = None
+    first_step: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def spent(self) -> float:
+        return float(self.past.sum())
+
+    def totals(self) -> NDArray[np.float64]:
+        """(n_paths,) the period's total: what is spent and what is to come."""
+        return self.spent + self.to_come()
+
+    def to_come(self) -> NDArray[np.float64]:
+        """(n_paths,) the part of the total that is not over."""
+        whole = self.weights == 1.0
+        if whole.all():
+            return self.paths.sum(axis=0, dtype=np.float64)
+        return np.einsum("s,sp->p", self.weights, self.paths, dtype=np.float64)
+
+    def buckets(self, buckets: Sequence[Period]) -> NDArray[np.float64]:
+        """(n_buckets, n_paths) totals of each bucket."""
+        edges = np.array([[bucket.start, bucket.end] for bucket in buckets], dtype="datetime64[D]")
+        weights = overlap(self.starts[None, :], self.ends[None, :], edges[:, :1], edges[:, 1:])
+        samples = weights @ self.paths.astype(np.float64, copy=False)
+        samples += self.past_buckets(buckets)[:, None]
+        return samples
+
+    def past_buckets(self, buckets: Sequence[Period]) -> NDArray[np.float64]:
+        """(n_buckets,) actual cost of each bucket's days that are over."""
+        edges = np.array([[bucket.start, bucket.end] for bucket in buckets], dtype="datetime64[D]")
+        inside = (self.past_days[None, :] >= edges[:, :1]) & (self.past_days[None, :] < edges[:, 1:])
+        return inside.astype(np.float64) @ self.past
+
+
+def read_scope(snapshot: Snapshot, scope: Scope, period: Period) -> Reading:
+    """The scope's reading; scopes finer than a leaf are leaf paths × share paths."""
+    return read_groups(snapshot, scope, (), period)[0]
+
+
+def read_groups(snapshot: Snapshot, scope: Scope, group_by: Sequence[str], period: Period, *, most: int = MOST_CELLS) -> list[Reading]:
+    """One reading for each combination of `group_by` values within the scope, in sorted order; no names give the scope itself."""
+    snapshot.check_visible(period)
+    finer = [name for name in (*scope.dimensions, *group_by) if name not in snapshot.hierarchy.dimensions]
+    if finer:
+        return _read_finer(snapshot, scope, tuple(group_by), period, most)
+    if not group_by:
+        return [_read_leaves(snapshot, scope, {}, period, None)]
+    mask = snapshot.hierarchy.leaf_mask(scope)
+    inside = snapshot.hierarchy.leaves.loc[mask, list(group_by)]
+    rows = np.flatnonzero(mask)
+    return [
+        _read_leaves(snapshot, narrowed(scope, group), group, period, rows[numbers])
+        for group, numbers in ((dict(zip(group_by, map(str, key), strict=True)), numbers) for key, numbers in _groups(inside.to_numpy(dtype=object)))
+    ]
+
+
+def narrowed(scope: Scope, group: dict[str, str]) -> Scope:
+    """The scope of one group: its own values in place of the scope's conditions on the same dimensions."""
+    kept = [clause for clause in scope.clauses if clause.dimension not in group]
+    return Scope(tuple(sorted([*kept, *(Clause(name, (value,)) for name, value in group.items())])))
+
+
+def _groups(values: NDArray[np.object_]) -> list[tuple[tuple[str, ...], NDArray[np.int64]]]:
+    found: dict[tuple[str, ...], list[int]] = {}
+    for number, key in enumerate(map(tuple, values)):
+        found.setdefault(key, []).append(number)
+    return [(key, np.array(found[key], dtype=np.int64)) for key in sorted(found)]
+
+
+@dataclass(frozen=True)
+class _Window:
+    """The columns of history and the steps of the future that a period touches."""
+
+    past: slice
+    first: int
+    last: int
+    weights: NDArray[np.float64]
+
+
+def _window(snapshot: Snapshot, period: Period) -> _Window:
+    start, end = np.datetime64(period.start, "D"), np.datetime64(period.end, "D")
+    first = int(np.searchsorted(snapshot.ends, start, side="right"))
+    last = max(first, int(np.searchsorted(snapshot.starts, end, side="left")))
+    return _Window(snapshot.past_slice(period), first, last, overlap(snapshot.starts[first:last], snapshot.ends[first:last], start, end))
+
+
+def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period: Period, rows: NDArray[np.int64] | None) -> Reading:
+    window = _window(snapshot, period)
+    node = snapshot.hierarchy.node_of(scope)
+    warnings: tuple[str, ...] = ()
+    if node is not None:
+        paths: NDArray[np.floating] = snapshot.node_paths[node, window.first : window.last]
+        past = snapshot.node_history[node, window.past]
+    else:
+        if rows is None:
+            rows = np.flatnonzero(snapshot.hierarchy.leaf_mask(scope))
+            if not len(rows):
+                warnings = (_nothing(scope),)
+        paths = sum_rows(snapshot.leaf_paths[:, window.first : window.last], rows)
+        past = snapshot.leaf_history[rows, window.past].sum(axis=0)
+    return Reading(
+        scope,
+        group,
+        snapshot.history_ds[window.past],
+        past,
+        snapshot.starts[window.first : window.last],
+        snapshot.ends[window.first : window.last],
+        window.weights,
+        paths,
+        node=node,
+        first_step=window.first,
+        warnings=warnings,
+    )
+
+
+def _nothing(scope: Scope) -> str:
+    return f"no spend has ever had all of {scope}: the answer is zero"
+
+
+def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], period: Period, most: int) -> list[Reading]:
+    """Leaf paths × share paths, summed by group."""
+    window = _window(snapshot, period)
+    days, steps = snapshot.history_ds[window.past], slice(window.first, window.last)
+    starts, ends = snapshot.starts[steps], snapshot.ends[steps]
+    recent = recent_spend(snapshot)
+    split = split_leaves(snapshot, recent, scope, group_by)
+    n_groups, n_steps = len(split.groups), len(starts)
+    if n_groups * n_steps > most:
+        raise InputError(
+            f"group_by {','.join(group_by)} has {n_groups} groups over {n_steps} steps, which is more than one answer holds",
+            field="group_by",
+            got=n_groups,
+            allowed=f"at most {most // n_steps} groups for this period; narrow the scope or the period",
+        )
+    paths = np.zeros((n_groups, n_steps, snapshot.n_paths), dtype=np.float32)
+    if n_steps:
+        blocks = split.blocks(starts, ends)
+        for leaf in split.leaves:
+            leaf_paths = snapshot.leaf_paths[leaf, steps]
+            for group, share in split.share_paths(int(leaf), int(blocks.max()) + 1):
+                paths[group] += leaf_paths * share[blocks]
+    past = split.past(window.past)
+    warnings = [f"{', '.join(split.names)}: finer than a leaf of the forecast; leaves times their recent shares, with persistence and noise"]
+    if len(days) and (recent.first_day is None or days[0] < recent.first_day):
+        warnings.append(f"days before {recent.first_day} are actual cost times recent shares")
+    if not n_groups:
+        warnings.append(_nothing(scope))
+        if not group_by:
+            zeros = np.zeros((n_steps, snapshot.n_paths), dtype=np.float32)
+            return [Reading(scope, {}, days, np.zeros(len(days)), starts, ends, window.weights, zeros, SHARE, None, window.first, tuple(warnings))]
+    return [
+        Reading(
+            narrowed(scope, group), group, days, past[number], starts, ends, window.weights, paths[number], SHARE, None, window.first, tuple(warnings)
+        )
+        for number, group in enumerate(split.groups)
+    ]

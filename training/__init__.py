@@ -1,0 +1,1 @@
+"""How models are made: load panel, backtest, fit, calibrate, track, register, promote, write the snapshot."""
