@@ -52,7 +52,7 @@ class EmptyService:
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
-    @bentoml.api
+    @bentoml.api  # type: ignore[untyped-decorator]
     async def empty(self, body: Nothing, /) -> dict[str, float]:
         return {"mean": 0.0}
 
@@ -170,7 +170,9 @@ def run(home: Path, seconds: float, rounds: int) -> dict[str, Any]:
             for _ in range(rounds):
                 for target, (target_port, path, bodies) in targets.items():
                     found[target].append(measure(target_port, path, bodies, seconds))
-    figures = {target: {name: round(statistics.median(result[name] for result in results), 2) for name in results[0]} for target, results in found.items()}
+    figures = {
+        target: {name: round(statistics.median(result[name] for result in results), 2) for name in results[0]} for target, results in found.items()
+    }
     empty = figures["empty_api"]["requests_per_second"]
     return {
         "scenario": SCENARIO,

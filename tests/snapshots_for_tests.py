@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from datetime import date, timedelta
+from functools import cache
 from itertools import product
 from typing import Any
 
@@ -29,6 +30,12 @@ WORKLOADS = {"ads": ("ranking",), "search": ("answers", "index"), "research": ("
 SIZES = {"ads": 300.0, "search": 900.0, "research": 2000.0}
 
 
+@cache
+def shared_snapshot() -> Snapshot:
+    """The default snapshot, built once per test run; nothing may write to it."""
+    return make_snapshot()
+
+
 def make_leaves() -> pd.DataFrame:
     """28 leaves: every provider, service, team and stage; `research` has no stage `prod`."""
     rows = [
@@ -39,7 +46,7 @@ def make_leaves() -> pd.DataFrame:
         if not (team == "research" and stage == "prod")
     ]
     leaves = pd.DataFrame(rows, columns=list(LEAF_DIMENSIONS))
-    leaves["unique_id"] = leaves[LEAF_DIMENSIONS[0]].str.cat([leaves[name] for name in LEAF_DIMENSIONS[1:]], sep="|")
+    leaves["unique_id"] = ["|".join(row) for row in rows]
     return leaves.set_index("unique_id").sort_index()
 
 
@@ -99,7 +106,7 @@ def make_snapshot(
 
 def _levels(leaves: pd.DataFrame, rng: np.random.Generator) -> NDArray[np.float64]:
     size = leaves["team"].map(SIZES).to_numpy(dtype=np.float64) * np.where(leaves["stage"] == "prod", 1.0, 0.2)
-    return size * np.exp(rng.normal(0.0, 0.3, len(leaves)))
+    return np.asarray(size, dtype=np.float64) * np.exp(rng.normal(0.0, 0.3, len(leaves)))
 
 
 def _weekday_factors(leaves: pd.DataFrame, days: NDArray[np.datetime64]) -> NDArray[np.float64]:

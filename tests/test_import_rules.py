@@ -39,7 +39,7 @@ def row(internal: str = "", third_party: str = "", *, pure: bool = False) -> Row
 _ALL_PURE = " ".join(sorted(PURE))
 
 TABLE: dict[str, Row] = {
-    "forecast": row(pure=True),
+    "forecast": row("*", pure=True),
     "errors": row(pure=True),
     "config": row("", "pydantic pydantic_settings"),
     "spend": row("", "numpy pandas", pure=True),
@@ -81,7 +81,7 @@ FOCUS_HOME = "forecast.spend.focus"
 FOCUS_NAMES = re.compile(r"\b(" + "|".join(column.name for column in COLUMNS if column.name != "Tags") + r")\b")
 """`Tags` is an English word too, so it is looked for as a whole string only."""
 
-CLOCKS = frozenset({"now", "today", "utcnow", "fromtimestamp", "utcfromtimestamp"})
+CLOCKS = frozenset({"now", "today", "utcnow"})
 RANDOM_TYPES = frozenset({"default_rng", "Generator", "SeedSequence", "BitGenerator", "PCG64", "PCG64DXSM", "Philox", "SFC64", "MT19937"})
 FILE_CALLS = frozenset({"open", "input", "print", "exec", "eval", "__import__"})
 _FILE_METHODS = "fromfile tofile memmap save savez savez_compressed load loadtxt savetxt"
@@ -194,6 +194,8 @@ def _check_purity(tree: ast.AST, module: str) -> Iterator[str]:
             yield f"{module}:{node.lineno}: calls {name}()"
         if last in CLOCKS and name.split(".")[0] in {"datetime", "date", "dt", "pd", "pandas"} | {"Timestamp"}:
             yield f"{module}:{node.lineno}: reads the clock with {name}()"
+        if last == "fromtimestamp" and len(node.args) + len(node.keywords) < 2:
+            yield f"{module}:{node.lineno}: reads the machine's time zone with {name}()"
         if name.split(".")[0] in LIBRARY_ROOTS and FILE_METHODS.match(last):
             yield f"{module}:{node.lineno}: touches a file with {name}()"
         if last == "default_rng" and not node.args and not node.keywords:
@@ -282,6 +284,7 @@ MUTANTS: list[tuple[str, str, str]] = [
     ("forecast.spend.bad", "from datetime import date\ndate.today()", "reads the clock"),
     ("forecast.spend.bad", "import datetime\ndatetime.datetime.utcnow()", "reads the clock"),
     ("forecast.spend.bad", "import pandas as pd\npd.Timestamp.now()", "reads the clock"),
+    ("forecast.spend.bad", "from datetime import datetime\ndatetime.fromtimestamp(0)", "time zone"),
     ("forecast.spend.bad", "open('bill.csv')", "calls open"),
     ("forecast.spend.bad", "print('seen')", "calls print"),
     ("forecast.spend.bad", "import pandas as pd\npd.read_csv('bill.csv')", "touches a file"),

@@ -8,12 +8,36 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-_HOMES: dict[str, str] = {}
-
-__all__: list[str] = []
-
 if TYPE_CHECKING:
-    pass
+    from forecast.anomalies.detector import SpikeDetector
+    from forecast.budgets.overrun import overrun_probability
+    from forecast.company.generate import Company, generate
+    from forecast.evaluation.backtest import backtest
+    from forecast.forecasters.combination import SpendForecaster
+    from forecast.paths import SpendPaths
+    from forecast.spend.scope import Scope
+
+__all__ = [
+    "Company",
+    "Scope",
+    "SpendForecaster",
+    "SpendPaths",
+    "SpikeDetector",
+    "backtest",
+    "generate",
+    "overrun_probability",
+]
+
+_HOMES = {
+    "Company": "forecast.company.generate",
+    "Scope": "forecast.spend.scope",
+    "SpendForecaster": "forecast.forecasters.combination",
+    "SpendPaths": "forecast.paths",
+    "SpikeDetector": "forecast.anomalies.detector",
+    "backtest": "forecast.evaluation.backtest",
+    "generate": "forecast.company.generate",
+    "overrun_probability": "forecast.budgets.overrun",
+}
 
 
 def __getattr__(name: str) -> Any:

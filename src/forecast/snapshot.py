@@ -87,7 +87,7 @@ class Snapshot:
         """Raise unless every day of the period is either history or inside the horizon."""
         if period.end > self.horizon_end:
             raise OutsideHorizonError(
-                f"end {period.end} is beyond what snapshot {self.id[:12]} can see: its cutoff is {self.cutoff}, its horizon ends on {self.horizon_end}",
+                f"end {period.end} is beyond what snapshot {self.id[:12]} can see: cutoff {self.cutoff}, horizon ends on {self.horizon_end}",
                 field="end",
                 got=str(period.end),
                 allowed=f"at most {self.horizon_end}",

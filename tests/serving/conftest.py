@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from forecast.config import Settings
-from tests.serving.homes import TestClient, make_home
+from tests.serving.homes import TestClient, make_home, service_app
 
 
 @pytest.fixture(scope="session")
@@ -17,9 +17,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def client(home: Settings) -> Iterator[TestClient]:
-    from forecast.serving.service import SpendForecastService
-
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FORECAST_HOME", str(home.home))
-        with TestClient(SpendForecastService.to_asgi()) as client:
+        with TestClient(service_app()) as client:
             yield client

@@ -19,9 +19,18 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     from starlette.testclient import TestClient
 
-__all__ = ["NOW", "TestClient", "add_snapshot", "make_home", "problem_of"]
+    # BentoML uses an older name of pathspec's patterns while it is imported.
+    from forecast.serving.service import SpendForecastService
+
+__all__ = ["NOW", "TestClient", "add_snapshot", "make_home", "problem_of", "service_app"]
 
 NOW = datetime(2026, 12, 11, 6, 0, tzinfo=UTC)
+
+
+def service_app() -> Any:
+    """BentoML's application of the service, as a worker has it."""
+    service: Any = SpendForecastService
+    return service.to_asgi()
 
 
 def make_home(folder: Path, **snapshot: Any) -> Settings:
@@ -36,7 +45,8 @@ def make_home(folder: Path, **snapshot: Any) -> Settings:
 
 def add_snapshot(settings: Settings, made: Snapshot, *, created_at: datetime = NOW) -> Snapshot:
     """Write a snapshot to the store and make it current, as training does."""
-    written = SnapshotStore(settings.snapshots_folder).write(made)
+    store = SnapshotStore(settings.snapshots_folder)
+    written = store.write(made, created_at=created_at)
     records = Records(settings.records_address)
     records.add_snapshot(
         SnapshotRecord(
@@ -46,7 +56,7 @@ def add_snapshot(settings: Settings, made: Snapshot, *, created_at: datetime = N
             cost=written.cost,
             currency=written.currency,
             n_paths=written.n_paths,
-            size_bytes=written.leaf_paths.nbytes,
+            size_bytes=store.size(written.id),
             champion_name="combination",
             champion_version="1",
         )

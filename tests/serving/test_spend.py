@@ -19,7 +19,15 @@ from forecast.serving.stores import Stores
 from tests.adapters.ledger_rows import row
 from tests.serving.homes import TestClient, problem_of
 
-ROWS = [row(BilledCost=f"{number}.10", EffectiveCost=f"{number}.10", ChargePeriodStart=f"2026-01-{number:02}T00:00:00Z", ChargePeriodEnd=f"2026-01-{number:02}T01:00:00Z") for number in range(1, 6)]
+ROWS = [
+    row(
+        BilledCost=f"{number}.10",
+        EffectiveCost=f"{number}.10",
+        ChargePeriodStart=f"2026-01-{number:02}T00:00:00Z",
+        ChargePeriodEnd=f"2026-01-{number:02}T01:00:00Z",
+    )
+    for number in range(1, 6)
+]
 
 
 def as_csv() -> bytes:
@@ -61,6 +69,15 @@ def test_every_format_is_taken_in_once(empty: TestClient, name: str) -> None:
     assert (first.json()["accepted"], first.json()["quarantined"]) == (5, 0)
     again = send(empty, kind, content).json()
     assert (again["accepted"], again["unchanged"]) == (0, 5)
+
+
+def test_delivery_is_entered_in_the_log(tmp_path: Path) -> None:
+    stores = Stores(load_settings(home=tmp_path / "home"))
+    with TestClient(create_app(stores)) as client:
+        report = client.post("/v1/spend", json=ROWS).json()
+    logged = stores.records.ingestions()
+    assert [(entry.delivery_id, entry.source, entry.accepted) for entry in logged] == [(report["delivery_id"], "http", 5)]
+    stores.close()
 
 
 def test_rows_known_by_a_key_are_replaced(empty: TestClient) -> None:

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings, load_settings
 from forecast.errors import NotFoundError
 from forecast.serving.app import create_app
-from forecast.serving.problems import HttpProblem
+from forecast.serving.problems import HttpProblemError
 from forecast.serving.stores import CHECK_SECONDS, AnswerCache, Stores
 from tests.serving.homes import NOW, TestClient, add_snapshot, make_home, problem_of
 from tests.snapshots_for_tests import CUTOFF, make_snapshot
@@ -86,10 +87,29 @@ def test_new_snapshot_that_is_damaged_leaves_the_old_one_answering(stores: Store
     assert asyncio.run(stores.snapshot()).id == first.id
 
 
+def test_snapshot_that_gave_up_its_paths_is_told_and_cannot_answer(own_home: Settings) -> None:
+    SnapshotStore(own_home.snapshots_folder).prune(keep=0)
+    stores = Stores(own_home)
+    with TestClient(create_app(stores)) as client:
+        snapshot_id = client.get("/v1/snapshots").json()["snapshots"][0]["id"]
+        assert client.get(f"/v1/snapshots/{snapshot_id}").status_code == 200
+        assert client.get("/v1/accuracy").status_code == 200
+        for path, body in (
+            ("/v1/forecast", {"period": "2027-Q1"}),
+            ("/v1/overrun", {"period": "2027-Q1", "amount": 5}),
+            ("/v1/whatif", {"period": "2027-Q1"}),
+            ("/v1/anomalies", {"rows": [{"scope": "team=ads", "timestamp": "2026-12-11", "cost": 5}]}),
+        ):
+            response = client.post(path, json=body)
+            assert response.status_code == 200 or problem_of(response)["status"] == 404, path
+        assert client.get("/").status_code in {200, 404}
+    stores.close()
+
+
 def test_before_the_first_training_everything_says_so(tmp_path: Path) -> None:
     stores = Stores(load_settings(home=tmp_path / "new"))
     assert not stores.is_ready()
-    with pytest.raises(HttpProblem):
+    with pytest.raises(HttpProblemError):
         stores.current()
     with TestClient(create_app(stores)) as client:
         assert problem_of(client.post("/v1/forecast", json={"period": "2027-Q1"}))["status"] == 503

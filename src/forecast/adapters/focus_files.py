@@ -11,6 +11,7 @@ import csv
 import gzip
 import hashlib
 import io
+import json
 import re
 import zlib
 from collections.abc import Sequence
@@ -21,7 +22,9 @@ from typing import Literal
 import duckdb
 
 from forecast.adapters.duck import execute, quoted_name, quoted_text
-from forecast.adapters.focus_sql import Check, GivenColumn, checks, normalising_sql
+from forecast.adapters.focus_columns import GivenColumn
+from forecast.adapters.focus_objects import prepare
+from forecast.adapters.focus_sql import Check, checks, normalising_sql
 from forecast.errors import DeliveryError, InputError, SchemaError, SpendDataError
 from forecast.spend import focus
 
@@ -31,7 +34,9 @@ ENDINGS: dict[str, Format] = {".csv": "csv", ".json": "json", ".ndjson": "json",
 ALLOWED = "CSV, JSON or NDJSON (each also as .gz) and Parquet: .csv .csv.gz .json .ndjson .jsonl .parquet"
 
 STAGED = "staged"
-"""Name of the staging table; its columns are those of `focus_sql.normalising_sql`."""
+"""The view over all staged rows; its columns are those of `focus_sql.normalising_sql`."""
+
+_STAGING_ROWS = 61_440
 
 _GZIP, _PARQUET = b"\x1f\x8b", b"PAR1"
 _LONGEST_LINE = 64 * 2**20
@@ -107,11 +112,14 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, key: Sequence[str]) -> StagedFile:
-    """Read one file into the table `staged`, which the first file creates. Raises where the file must be refused."""
+def stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, key: Sequence[str], folder: Path) -> StagedFile:
+    """Normalise one file into `folder`, where the view `staged` finds it. Raises where the file must be refused.
+
+    Staged as Parquet: rows of 80 columns in memory, or spilled from it, would take several times the room.
+    """
     before = file.path.stat()
     try:
-        staged = _stage(connection, file, number, key)
+        staged = _stage(connection, file, number, key, folder)
     except duckdb.Error as error:
         raise _as_delivery_error(file, error) from error
     after = file.path.stat()
@@ -120,7 +128,7 @@ def stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, k
     return staged
 
 
-def _stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, key: Sequence[str]) -> StagedFile:
+def _stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, key: Sequence[str], folder: Path) -> StagedFile:
     _check_beginning(file)
     notes: list[str] = []
     if file.format == "csv":
@@ -132,9 +140,10 @@ def _stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, 
     _check_columns(file, columns, key)
     key_names = [_key_column(file, columns, name) for name in key]
     row_checks = checks(columns, key_names)
-    select = normalising_sql(raw, columns, row_checks, key_names, number)
-    exists = execute(connection, "SELECT 1 FROM duckdb_tables() WHERE table_name = ?", [STAGED])
-    execute(connection, f"INSERT INTO {STAGED} {select}" if exists else f"CREATE TEMP TABLE {STAGED} AS {select}")
+    select = normalising_sql(raw, columns, prepare(connection, raw, columns), row_checks, key_names, number)
+    target = quoted_text(str(folder / f"staged_{number}.parquet"))
+    execute(connection, f"COPY ({select}) TO {target} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {_STAGING_ROWS})")
+    execute(connection, f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * FROM read_parquet({quoted_text(str(folder / 'staged_*.parquet'))})")
     (rows, bad) = execute(connection, f"SELECT count(*), count(fault) FROM {STAGED} WHERE file = ?", [number])[0]
     if not rows:
         raise DeliveryError(f"{file.name} is empty: it has a header and no rows", field="path", got="0 rows", allowed="at least one charge line")
@@ -187,6 +196,8 @@ def _csv_reader(file: FocusFile, notes: list[str]) -> tuple[str, list[str]]:
         if error.start < len(beginning) - 4 or size <= len(beginning):
             raise DeliveryError(f"{file.name} is not UTF-8 text at byte {error.start}", field="path", got="other encoding", allowed="UTF-8") from error
         text = beginning.decode("utf-8-sig", errors="ignore")
+    if not text.strip():
+        raise DeliveryError(f"{file.name} is empty: it is blank", field="path", got="blank", allowed="at least one charge line")
     if "\x00" in text[:4096]:
         raise _not_what_it_says(file, "CSV")
     names = [name.strip() for name in next(csv.reader(io.StringIO(text)), [])]
@@ -291,8 +302,6 @@ def _refuse_hopeless(connection: duckdb.DuckDBPyConnection, staged: StagedFile) 
 
 def value_at_fault(staged: StagedFile, check: Check, whole_row: str) -> str | None:
     """The value that failed a check, out of the row as it came."""
-    import json
-
     values = json.loads(whole_row)
     name = next((column.name for column in staged.columns if check.column in (column.focus_name, column.name)), check.column)
     value = values.get(name)
@@ -324,6 +333,8 @@ def _as_delivery_error(file: FocusFile, error: duckdb.Error) -> InputError:
         problem = f"line {line} is not UTF-8 text" if line else "it is not UTF-8 text"
     elif "maximum line size" in text.lower() or "maximum_object_size" in text:
         problem = f"line {line or '?'} is longer than {_LONGEST_LINE // 2**20} MiB"
+    elif "expected records" in text:
+        problem = "its rows are not objects with a name for each value"
     elif malformed:
         problem = f"malformed JSON at {malformed[1]}; it is cut off or damaged there"
     elif "state machine" in text:

@@ -31,7 +31,10 @@ class Budget:
     def __post_init__(self) -> None:
         if not _ID.match(self.id):
             raise BudgetError(
-                f"Budget id {self.id!r} is not one", field="id", got=self.id, allowed="1 to 100 letters, digits, '.', '_', '-', starting with a letter or digit"
+                f"Budget id {self.id!r} is not one",
+                field="id",
+                got=self.id,
+                allowed="1 to 100 letters, digits, '.', '_', '-', starting with a letter or digit",
             )
         if self.end <= self.start:
             raise BudgetError(
@@ -41,7 +44,9 @@ class Budget:
                 allowed=f"a day after {self.start}",
             )
         if not (math.isfinite(self.amount) and self.amount > 0):
-            raise BudgetError(f"Budget {self.id}: amount {self.amount} is not money", field="amount", got=self.amount, allowed="a finite number above 0")
+            raise BudgetError(
+                f"Budget {self.id}: amount {self.amount} is not money", field="amount", got=self.amount, allowed="a finite number above 0"
+            )
         if self.cost not in {"effective", "billed"}:
             raise BudgetError(f"Budget {self.id}: cost {self.cost!r} is not one", field="cost", got=self.cost, allowed="effective, billed")
 

@@ -162,14 +162,14 @@ def _dearest_line(cost: Floats, leaf_of_line: Integers, leaf: int, first_day: in
 def _with_copies(lines: ChargeLines, positions: Integers, number: int, prefix: str) -> tuple[ChargeLines, Integers]:
     """Add unused copies of lines under a new resource in another region of the provider; returns where they stand."""
     copies = lines.attributes.iloc[positions].copy()
-    provider = PROVIDERS[str(copies["provider"].iloc[0])]
+    provider = PROVIDERS[str(copies["provider_name"].iloc[0])]
     region = next((region for region in provider.regions if region.id != copies["region_id"].iloc[0]), provider.regions[0])
     name = f"{copies['sub_account_name'].iloc[0]}-{40 + number}"
     copies["resource_id"], copies["resource_name"] = f"{prefix}-{name}", name
     copies["region_id"], copies["region_name"] = region.id, region.name
     copies["sku_price_id"] = copies["sku_id"] + f".{region.id}"
     if prefix == "pool":
-        copies["zone"] = f"{region.id}a"
+        copies["availability_zone"] = f"{region.id}a"
     new = ChargeLines(copies, np.zeros((len(lines.quantity), len(copies))), lines.list_price[:, positions], lines.contracted_price[:, positions])
     return concatenate([lines, new]), np.arange(len(lines.attributes), len(lines.attributes) + len(copies))
 

@@ -94,7 +94,7 @@ def attributes_of(
     effective: bool = True,
     ai_model: str | None = None,
 ) -> Attributes:
-    """Everything about a line that does not change with time.
+    """Everything about a line that does not change with time; a key that names a FOCUS column becomes that column.
 
     index : position of its leaf. category : service category and subcategory. resource : id, name, type.
     rhythm : how a day spreads over its hours, `flat`, `demand` or `office`. whole : quantities are integers.
@@ -104,10 +104,11 @@ def attributes_of(
     provider = PROVIDERS[leaf.provider]
     return {
         "leaf": index,
-        "provider": provider.name,
-        "publisher": provider.publisher,
+        "provider_name": provider.name,
+        "publisher_name": provider.publisher,
+        "invoice_issuer_name": provider.publisher,
         "billing_account_id": provider.account,
-        "service": leaf.service,
+        "service_name": leaf.service,
         "service_category": category[0],
         "service_subcategory": category[1],
         "charge_category": charge_category,
@@ -118,7 +119,7 @@ def attributes_of(
         "consumed_unit": None if charge_category == "Purchase" else unit,
         "region_id": leaf.region.id,
         "region_name": leaf.region.name,
-        "zone": zone,
+        "availability_zone": zone,
         "resource_id": resource[0],
         "resource_name": resource[1],
         "resource_type": resource[2],

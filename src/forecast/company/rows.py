@@ -6,6 +6,7 @@ of a second. The frame holds plain strings, floats and naive UTC time stamps and
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,35 +20,8 @@ from forecast.spend.focus import COLUMNS
 
 COMPANY_NAME = "Northwind AI"
 
-TEXT_COLUMNS: dict[str, str] = {
-    "AvailabilityZone": "zone",
-    "BillingAccountId": "billing_account_id",
-    "ChargeCategory": "charge_category",
-    "ChargeDescription": "charge_description",
-    "ChargeFrequency": "charge_frequency",
-    "ConsumedUnit": "consumed_unit",
-    "InvoiceIssuerName": "publisher",
-    "PricingCategory": "pricing_category",
-    "PricingUnit": "pricing_unit",
-    "ProviderName": "provider",
-    "PublisherName": "publisher",
-    "RegionId": "region_id",
-    "RegionName": "region_name",
-    "ResourceId": "resource_id",
-    "ResourceName": "resource_name",
-    "ResourceType": "resource_type",
-    "ServiceCategory": "service_category",
-    "ServiceName": "service",
-    "ServiceSubcategory": "service_subcategory",
-    "SkuId": "sku_id",
-    "SkuMeter": "sku_meter",
-    "SkuPriceDetails": "sku_price_details",
-    "SkuPriceId": "sku_price_id",
-    "SubAccountId": "sub_account_id",
-    "SubAccountName": "sub_account_name",
-    "Tags": "tags",
-}
-"""FOCUS column: attribute of the line that it repeats."""
+COLUMN_NAMES: dict[str, str] = {re.sub(r"(?<!^)(?=[A-Z])", "_", column.name).lower(): column.name for column in COLUMNS}
+"""Our name of each FOCUS column (`billed_cost`) and its own, in the specification's order."""
 
 # What a day looks like by the hour, UTC; each sums to one after normalisation.
 _HOURS = np.arange(24)
@@ -72,15 +46,16 @@ def focus_rows(lines: ChargeLines, span: Span, streams: Streams, currency: str, 
         length = np.timedelta64(1, "h")
         order = np.lexsort((line, start))
         day, line, quantity, start = day[order], line[order], quantity[order], start[order]
-    attributes = lines.attributes
-    columns: dict[str, object] = {focus: _taken(attributes[name].tolist(), line) for focus, name in TEXT_COLUMNS.items()}
+    # An attribute of a line that is called like a column is that column.
+    attributes = [name for name in lines.attributes.columns if name in COLUMN_NAMES]
+    columns: dict[str, object] = {name: _taken(lines.attributes[name].tolist(), line) for name in attributes}
     columns |= _account_columns(lines, line, day, span)
     columns |= _money_columns(lines, line, day, quantity)
     columns |= _constants(len(line), currency)
-    columns["ChargePeriodStart"], columns["ChargePeriodEnd"] = start, start + length
-    columns["BillingPeriodStart"] = span.month.astype("datetime64[us]")[day]
-    columns["BillingPeriodEnd"] = span.next_month.astype("datetime64[us]")[day]
-    return pd.DataFrame({column.name: columns[column.name] for column in COLUMNS}, copy=False)
+    columns["charge_period_start"], columns["charge_period_end"] = start, start + length
+    columns["billing_period_start"] = span.month.astype("datetime64[us]")[day]
+    columns["billing_period_end"] = span.next_month.astype("datetime64[us]")[day]
+    return pd.DataFrame({focus: columns[name] for name, focus in COLUMN_NAMES.items()}, copy=False)
 
 
 def _money_columns(lines: ChargeLines, line: Integers, day: Integers, quantity: Floats) -> dict[str, object]:
@@ -93,17 +68,17 @@ def _money_columns(lines: ChargeLines, line: Integers, day: Integers, quantity: 
     effective_cost = np.where(effective, contracted, 0.0)
     purchase = (lines.attributes["charge_category"] == "Purchase").to_numpy(dtype=np.bool_)[line]
     return {
-        "BilledCost": np.where(billed, contracted, 0.0),
-        "EffectiveCost": effective_cost,
-        "ListCost": money(quantity * list_price),
-        "ContractedCost": contracted,
-        "ListUnitPrice": list_price,
-        "ContractedUnitPrice": contracted_price,
-        "PricingCurrencyListUnitPrice": list_price,
-        "PricingCurrencyContractedUnitPrice": contracted_price,
-        "PricingCurrencyEffectiveCost": effective_cost,
-        "PricingQuantity": quantity,
-        "ConsumedQuantity": np.where(purchase, np.nan, quantity),  # what is bought is not yet consumed
+        "billed_cost": np.where(billed, contracted, 0.0),
+        "effective_cost": effective_cost,
+        "list_cost": money(quantity * list_price),
+        "contracted_cost": contracted,
+        "list_unit_price": list_price,
+        "contracted_unit_price": contracted_price,
+        "pricing_currency_list_unit_price": list_price,
+        "pricing_currency_contracted_unit_price": contracted_price,
+        "pricing_currency_effective_cost": effective_cost,
+        "pricing_quantity": quantity,
+        "consumed_quantity": np.where(purchase, np.nan, quantity),  # what is bought is not yet consumed
     }
 
 
@@ -114,21 +89,19 @@ def _account_columns(lines: ChargeLines, line: Integers, day: Integers, span: Sp
     closed = {str(start)[:7]: bool(end <= np.datetime64(span.end, "D")) for start, end in zip(span.month, span.next_month, strict=True)}
     invoices = [f"INV-{name}-{str(start)[:7]}" if closed[str(start)[:7]] else None for name in accounts for start in months]
     return {
-        "InvoiceId": _taken(invoices, account[line] * len(months) + month[day]),
-        "BillingAccountName": _taken([f"{COMPANY_NAME} at {name}" for name in lines.attributes["provider"]], line),
+        "invoice_id": _taken(invoices, account[line] * len(months) + month[day]),
+        "billing_account_name": _taken([f"{COMPANY_NAME} at {name}" for name in lines.attributes["provider_name"]], line),
     }
 
 
 def _constants(count: int, currency: str) -> dict[str, object]:
-    """Columns with one value in all rows; ChargeClass is null because nothing here corrects an earlier month."""
+    """Columns with one value in all rows; the charge class is null because nothing here corrects an earlier month."""
     zeros = np.zeros(count, dtype=np.int64)
-    text = {"BillingAccountType": "Billing Account", "SubAccountType": "Team Account", "BillingCurrency": currency, "PricingCurrency": currency}
-    empty = [
-        column.name for column in COLUMNS if column.name.startswith(("CapacityReservation", "CommitmentDiscount")) or column.name == "ChargeClass"
-    ]
+    text = {"billing_account_type": "Billing Account", "sub_account_type": "Team Account", "billing_currency": currency, "pricing_currency": currency}
+    empty = [name for name in COLUMN_NAMES if name.startswith(("capacity_reservation", "commitment_discount")) or name == "charge_class"]
     columns: dict[str, object] = {name: _taken([value], zeros) for name, value in text.items()}
     columns |= {name: _taken([None], zeros) for name in empty}
-    columns["CommitmentDiscountQuantity"] = np.full(count, np.nan)
+    columns["commitment_discount_quantity"] = np.full(count, np.nan)
     return columns
 
 

@@ -118,7 +118,8 @@ def backtest(
         frames.append(frame)
         if progress is not None:
             progress(done, len(tasks))
-    rows = pd.concat(frames, ignore_index=True) if frames else _evaluate_nothing()
+    judged = [frame for frame in frames if len(frame)]
+    rows = pd.concat(judged, ignore_index=True) if judged else _evaluate_nothing()
     return Backtest(rows, stamps, wanted, freq)
 
 
@@ -152,7 +153,7 @@ def _seed_of(seed: int, cutoff: pd.Timestamp) -> int:
 def _evaluate(task: _Task) -> pd.DataFrame:
     """All rows of one cutoff."""
     known, hierarchy = task.known, task.hierarchy
-    spent = np.nan_to_num(known.values, nan=0.0).any(axis=1)
+    spent: NDArray[np.bool_] = (np.nan_to_num(known.values, nan=0.0) != 0).any(axis=1, keepdims=True)[:, 0]
     samples = _simulated_totals(task, spent)  # (n_totals, n_series, n_paths)
     actual = np.stack([task.actual[:, :days].sum(axis=1) for days in task.totals])
     run_rate, seasonal_naive = _naive_totals(known, task.totals)
@@ -167,6 +168,8 @@ def _evaluate(task: _Task) -> pd.DataFrame:
     frames = []
     for number, days in enumerate(task.totals):
         complete = np.isfinite(actual[number])
+        if not complete.any():
+            continue
         drawn, came = samples[number][complete], actual[number][complete]
         quantiles = np.quantile(drawn, QUANTILES, axis=1)
         columns: dict[str, Any] = {
@@ -186,14 +189,14 @@ def _evaluate(task: _Task) -> pd.DataFrame:
             "overrun_probability": (drawn > run_rate[number][complete][:, None]).mean(axis=1),
         }
         frames.append(pd.DataFrame(columns))
-    return pd.concat(frames, ignore_index=True)
+    return pd.concat(frames, ignore_index=True) if frames else _evaluate_nothing()
 
 
 def _evaluate_nothing() -> pd.DataFrame:
     """The table without rows: history was too short for a single cutoff."""
     texts, stamps = ("level", "unique_id"), ("cutoff", "start", "end")
     numbers = ("actual", "mean", *map(quantile_column, QUANTILES), "pit", "crps", "run_rate", "seasonal_naive", "overrun_probability")
-    columns = {"cutoff": "datetime64[ns]", "days": "int64", **dict.fromkeys(texts, "object"), **dict.fromkeys(stamps, "datetime64[ns]")}
+    columns = {"cutoff": "datetime64[ns]", "days": "int64", **dict.fromkeys(texts, "str"), **dict.fromkeys(stamps, "datetime64[ns]")}
     return pd.DataFrame({name: pd.Series(dtype=kind) for name, kind in {**columns, **dict.fromkeys(numbers, "float64")}.items()})
 
 

@@ -13,8 +13,9 @@ SEASONS = {"h": 24, "D": 7, "W": 52, "MS": 12, "ME": 12, "QS": 4}
 
 def season_of(freq: str) -> int:
     """Periods of the shortest season of a frequency: 7 days, 24 hours, 52 weeks, 12 months, else 1."""
-    name = parse_freq(freq).name.split("-")[0]
-    return SEASONS.get(name, 1)
+    offset = parse_freq(freq)
+    season, several = SEASONS.get(offset.rule_code.split("-")[0], 1), int(offset.n)
+    return season // several if season % several == 0 else 1
 
 
 def rolling_cutoffs(

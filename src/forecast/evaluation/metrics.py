@@ -131,10 +131,10 @@ def brier_score(probability: ArrayLike, outcome: ArrayLike) -> float:
 
 
 def grade(error: float) -> str | None:
-    """FinOps maturity word for a WAPE: run ≤ 12 %, walk ≤ 15 %, crawl ≤ 20 %, else "below crawl"; None where unknown."""
+    """FinOps maturity word for a WAPE: run ≤ 12 %, walk ≤ 15 %, crawl ≤ 20 %, else "pre-crawl"; None where unknown."""
     if not np.isfinite(error):
         return None
-    return next((name for name, most in GRADES if error <= most), "below crawl")
+    return next((name for name, most in GRADES if error <= most), "pre-crawl")
 
 
 def _pairs(*arrays: ArrayLike) -> tuple[Floats, ...]:

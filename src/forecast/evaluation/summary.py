@@ -83,7 +83,7 @@ def summarise(rows: pd.DataFrame, by: Sequence[str] = ("level", "days")) -> pd.D
 def record_of(rows: pd.DataFrame, cutoffs: Sequence[pd.Timestamp], horizon_days: int = 28, freq: str = "D") -> dict[str, Any]:
     """The accuracy record as plain data (NaN becomes None).
 
-    {"horizon_days", "cutoffs", "first_cutoff", "last_cutoff", "method", "nodes": {node id: {cutoffs, wape, bias, coverage_80, grade}},
+    {"horizon_days", "cutoffs", "first_cutoff", "last_cutoff", "method", "nodes": {node or leaf id: {cutoffs, wape, bias, coverage_80, grade}},
     "levels": {level: the same and series}, "horizons": {days: the company's}, "naive": {level: {run_rate, seasonal_naive, skill}}}.
     horizon_days falls to the longest total that could be judged where history is too short for the one asked for; 0 where none could.
     """
@@ -105,7 +105,7 @@ def record_of(rows: pd.DataFrame, cutoffs: Sequence[pd.Timestamp], horizon_days:
     if chosen.empty:
         return record
     top = "company" if (chosen["level"] == "company").any() else str(chosen["level"].iloc[0])
-    for _, row in summarise(chosen[chosen["level"] != "leaf"], ["unique_id"]).iterrows() if top == "company" else ():
+    for _, row in summarise(chosen, ["unique_id"]).iterrows():
         record["nodes"][str(row["unique_id"])] = _facts(row)
     for _, row in summarise(chosen, ["level"]).iterrows():
         level = str(row["level"])

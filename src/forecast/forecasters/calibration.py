@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -85,18 +86,21 @@ class ErrorBank:
         unknown = ~np.isfinite(ratios)
         valid = (history.age(origins) >= LEAST_KNOWN) & (unknown.mean(axis=2) <= 0.2)
         ratios = np.where(unknown, neutral, ratios)
-        ratios = _correct_bias(ratios, valid, additive, len(origins))
+        weights = 0.5 ** ((origins[-1] - origins) / (2.0 * history.rhythm.long))
+        weights /= weights.sum()
         ratios = _tame(ratios, valid, additive)
-        ratios = _lend(ratios, valid, additive)
-        age = history.n_periods - origins
-        weights = 0.5 ** (age / max(2.0 * history.rhythm.long, 1.0))
         independent = 1.0 + (origins[-1] - origins[0]) / max(1, min(block, history.rhythm.short))
+        edges = sorted({0, *(edge for edge in (history.rhythm.season, history.rhythm.short) if edge < block), block})
+        for begin, end in pairwise(edges):
+            part = np.s_[:, :, begin:end]
+            ratios[part] = _correct_bias(ratios[part], actual[part], base[part], valid, additive, weights, independent / (independent + 6.0))
+        ratios = _lend(ratios, valid, additive)
         now = history.level(np.array([history.n_periods], dtype=np.int64))[:, 0]
         return cls(
             np.ascontiguousarray(ratios.transpose(0, 2, 1), dtype=np.float32),
             additive,
             now,
-            weights / weights.sum(),
+            weights,
             small_sample_stretch(independent),
             history.rhythm.season,
         )
@@ -166,18 +170,28 @@ def _stretched(mean_ratio: Floats, stretch: float) -> Floats:
     return np.where(mean_ratio > 0, wanted / np.maximum(mean_ratio, 1e-12), 1.0)
 
 
-def _correct_bias(ratios: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_], n_origins: int) -> Floats:
-    """Series' own mean error, shrunk to the pool's: a forecaster that was always 10 % low is not low again, one lucky spike is no bias."""
-    weight = valid.astype(float)
-    own = (ratios.mean(axis=2) * weight).sum(axis=1) / np.maximum(weight.sum(axis=1), 1)  # (n,)
-    trust = weight.sum(axis=1) / (weight.sum(axis=1) + 2.0 * max(n_origins, 1))
-    known = weight.any(axis=1)
-    multiplicative = known & ~additive
-    pool = float(np.median(own[multiplicative])) if multiplicative.any() else 1.0
-    wanted = np.where(additive, trust * own, trust * own + (1 - trust) * np.clip(pool, 0.8, 1.1))
-    factor = np.where(own > 0.2 * wanted, wanted / np.maximum(own, 1e-12), 1.0)
-    shifted = ratios - np.where(known & additive, own - wanted, 0.0)[:, None, None]
-    return np.where(additive[:, None, None], shifted, ratios * np.where(multiplicative, factor, 1.0)[:, None, None])
+def _correct_bias(
+    ratios: Floats, actual: Floats, base: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_], weights: Floats, trust: float
+) -> Floats:
+    """Give each series' ratios the mean that its past errors justify, shrunk to the pool's; for a stretch of steps at a time.
+
+    The mean of ratios is not a bias: where points are noisy, E[actual / point] is far above sum(actual) / sum(point) (Jensen). So the
+    wanted mean is the ratio of sums, and a series' own counts with `trust`. Differences are centred likewise.
+    """
+    weight = np.where(valid, weights, 0.0)
+    mass = weight.sum(axis=1)
+    known = mass > 0
+    mean = (ratios.mean(axis=2) * weight).sum(axis=1) / np.maximum(mass, 1e-300)  # (n,)
+    came = (np.nan_to_num(actual).sum(axis=2) * weight).sum(axis=1)
+    expected = (np.where(np.isfinite(actual), base, 0.0).sum(axis=2) * weight).sum(axis=1)
+    multiplicative = known & ~additive & (expected > 0)
+    pool = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else 1.0 / (1.0 + EPSILON)
+    share = trust * mass
+    own = np.where(multiplicative, came / np.maximum(expected, 1e-300), pool)
+    wanted = np.where(additive, share * mean, share * own + (1 - share) * np.clip(pool, 0.8, 1.2))
+    factor = np.where(multiplicative & (mean > 0.05 * wanted), wanted / np.maximum(mean, 1e-12), 1.0)
+    shifted = ratios - np.where(known & additive, mean - wanted, 0.0)[:, None, None]
+    return np.where(additive[:, None, None], shifted, ratios * factor[:, None, None])
 
 
 def _tame(ratios: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_]) -> Floats:

@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 
 from forecast.errors import ForecastError
-from forecast.serving.problems import HttpProblem, handle_forecast_error, handle_http_problem, handle_request_validation
+from forecast.serving.problems import HttpProblemError, handle_forecast_error, handle_http_problem, handle_request_validation
 from forecast.serving.routes import anomalies, budgets, forecasts, overruns, pages, record, spend, whatif
 from forecast.serving.stores import Stores
 
@@ -25,6 +25,6 @@ def create_app(stores: Stores | None = None) -> FastAPI:
         app.router.routes.extend(noun.ROUTES)
     app.add_exception_handler(ForecastError, handle_forecast_error)
     app.add_exception_handler(RequestValidationError, handle_request_validation)
-    app.add_exception_handler(HttpProblem, handle_http_problem)
+    app.add_exception_handler(HttpProblemError, handle_http_problem)
     app.state.stores = stores
     return app

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forecast.serving.problems import HttpProblem, problem_of_validation
+from forecast.serving.problems import HttpProblemError, problem_of_validation
 
 MOST_JSON = 8 * 1024 * 1024
 """Bytes of a JSON question; 10,000 rows for the anomaly answer take about 1.5 MB."""
@@ -21,7 +21,7 @@ Endpoint = Callable[..., Awaitable[Response]]
 
 
 async def read_body(request: Request, most: int) -> bytes:
-    """The whole body; HttpProblem 413 as soon as it is known to be longer than `most` bytes, declared or not."""
+    """The whole body; HttpProblemError 413 as soon as it is known to be longer than `most` bytes, declared or not."""
     declared = request.headers.get("content-length", "")
     if declared.isdigit() and int(declared[:20]) > most:
         raise too_large(int(declared[:20]), most)
@@ -34,8 +34,10 @@ async def read_body(request: Request, most: int) -> bytes:
     return b"".join(parts)
 
 
-def too_large(size: int, most: int) -> HttpProblem:
-    return HttpProblem(413, f"The body has {size} bytes or more; at most {most} are read.", field="body", got=size, allowed=f"at most {most} bytes")
+def too_large(size: int, most: int) -> HttpProblemError:
+    return HttpProblemError(
+        413, f"The body has {size} bytes or more; at most {most} are read.", field="body", got=size, allowed=f"at most {most} bytes"
+    )
 
 
 def content_type(request: Request) -> str:
@@ -43,8 +45,10 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").split(";")[0].strip().lower()
 
 
-def wrong_type(got: str, allowed: str) -> HttpProblem:
-    return HttpProblem(415, f"The content type {got or '(none)'} is not read here; allowed: {allowed}.", field="Content-Type", got=got, allowed=allowed)
+def wrong_type(got: str, allowed: str) -> HttpProblemError:
+    return HttpProblemError(
+        415, f"The content type {got or '(none)'} is not read here; allowed: {allowed}.", field="Content-Type", got=got, allowed=allowed
+    )
 
 
 class JsonRoute(APIRoute):

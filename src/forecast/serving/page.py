@@ -54,7 +54,9 @@ LINKS: tuple[tuple[str, str, str], ...] = (
 def render_page(snapshot: Snapshot, fiscal_start: int) -> str:
     """The page of a snapshot."""
     label, quarter = next_quarter(snapshot.cutoff, fiscal_start)
-    heading = f"<p>{escape(snapshot.cost)} cost in {escape(snapshot.currency)}, known up to {snapshot.cutoff} · snapshot {_snapshot_link(snapshot)}</p>"
+    heading = (
+        f"<p>{escape(snapshot.cost)} cost in {escape(snapshot.currency)}, known up to {snapshot.cutoff} · snapshot {_snapshot_link(snapshot)}</p>"
+    )
     return _document(heading + _fan(snapshot) + _quarter(snapshot, label, quarter, fiscal_start) + _links())
 
 
@@ -62,7 +64,8 @@ def render_empty_page() -> str:
     """The page before the first training."""
     return _document(
         "<p>There is no forecast yet. Bring spend in and train:</p>"
-        "<pre><code>forecast ingest bills/\nforecast train</code></pre><p>or look at a generated company with <code>forecast demo</code>.</p>" + _links()
+        "<pre><code>forecast ingest bills/\nforecast train</code></pre><p>or look at a generated company with <code>forecast demo</code>.</p>"
+        + _links()
     )
 
 
@@ -131,7 +134,9 @@ def _backtest_cards(backtest: Mapping[str, Any] | None) -> list[tuple[str, str]]
 def _group_table(rows: Sequence[Mapping[str, Any]]) -> str:
     ordered = sorted(rows, key=lambda row: -float(row["mean"]))
     lines = "".join(
-        f"<tr><td>{escape(' · '.join(row['group'].values()))}</td>" + "".join(f"<td>{money(row[name])}</td>" for name in ("mean", "p10", "p50", "p90")) + "</tr>"
+        f"<tr><td>{escape(' · '.join(row['group'].values()))}</td>"
+        + "".join(f"<td>{money(row[name])}</td>" for name in ("mean", "p10", "p50", "p90"))
+        + "</tr>"
         for row in ordered[:MOST_GROUPS]
     )
     rest = f"<p>and {len(ordered) - MOST_GROUPS} more; <code>group_by</code> of /v1/forecast has them all</p>" if len(ordered) > MOST_GROUPS else ""

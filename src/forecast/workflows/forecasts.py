@@ -14,8 +14,8 @@ from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.dimensions import parse_dimensions
 from forecast.spend.periods import Granularity, Period, check_fiscal_start, split
 from forecast.spend.scope import Scope
-from forecast.workflows.records import backtest_record
 from forecast.workflows.readings import Reading, read_groups, read_scope
+from forecast.workflows.records import backtest_record
 from forecast.workflows.summary import STANDARD, distribution, heading, quantile_key, quantiles_of
 
 MOST_ROWS = 20_000

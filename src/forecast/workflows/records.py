@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forecast.snapshot import Snapshot
-from forecast.spend.hierarchy import COMPANY
+from forecast.spend.hierarchy import COMPANY, Hierarchy
 from forecast.spend.scope import Scope
 
 GRADES: tuple[tuple[float, str], ...] = ((0.12, "run"), (0.15, "walk"), (0.20, "crawl"))
@@ -24,15 +24,27 @@ def grade(wape: float | None) -> str | None:
 def backtest_record(snapshot: Snapshot, scope: Scope) -> dict[str, Any]:
     """{scope, cutoffs, wape, bias, coverage_80, grade}; `scope` says whose record it is ("" for the company)."""
     nodes: dict[str, dict[str, Any]] = {COMPANY: snapshot.backtest.get("company", {}), **snapshot.backtest.get("nodes", {})}
-    own = nodes.get(str(scope) or COMPANY)
+    own = nodes.get(series_name(snapshot.hierarchy, scope) or str(scope))
     found = scope
     if not own:
         clauses = set(scope.clauses)
-        ancestors = [Scope.parse(name) for name, record in nodes.items() if record and name != COMPANY and "|" not in name.replace("\\|", "")]
-        above = [node for node in ancestors if set(node.clauses) < clauses]
-        found = max(above, key=lambda node: (len(node.clauses), -len(str(node)), str(node)), default=Scope())
+        known = zip(snapshot.hierarchy.nodes, snapshot.hierarchy.node_ids, strict=True)
+        above = [node for node, name in known if nodes.get(name) and set(node.clauses) < clauses]
+        found = max(above, key=lambda node: len(node.clauses), default=Scope())
         own = nodes.get(str(found) or COMPANY)
     record = {**_EMPTY, **(own or {})}
     if record["grade"] is None:
         record["grade"] = grade(record["wape"])
     return {"scope": str(found), **record}
+
+
+def series_name(hierarchy: Hierarchy, scope: Scope) -> str | None:
+    """The name of a ready node or of a leaf in stored records; None for any other scope."""
+    node = hierarchy.node_of(scope)
+    if node is not None:
+        return hierarchy.node_ids[node]
+    values = scope.as_values()
+    if values is None or set(values) != set(hierarchy.dimensions):
+        return None
+    name = "|".join(values[dimension] for dimension in hierarchy.dimensions)
+    return name if name in hierarchy.leaves.index else None

@@ -70,8 +70,8 @@ class RecentSpend:
                 got=name,
                 suggestions=keys,
             )
-        codes, values = pd.factorize(np.array([tags.get(name, UNKNOWN) for tags in self.tags], dtype=object), sort=True)
-        return codes.astype(np.int64)[self.tag_codes], tuple(map(str, values))
+        by_text, found = pd.factorize(np.array([tags.get(name, UNKNOWN) for tags in self.tags], dtype=object), sort=True)
+        return by_text.astype(np.int64)[self.tag_codes], tuple(map(str, found))
 
     def matches(self, clause: Clause) -> NDArray[np.bool_]:
         """(n_lines,) whether a line meets the condition; raises UnknownScopeError for a value that never occurred."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -33,16 +33,14 @@ async def anomalies(request: Request, body: AnomaliesRequest) -> Response:
 def read_rows(snapshot: Snapshot, rows: tuple[AnomalyRow, ...]) -> list[SpendRow]:
     """The rows with their scopes; InputError with the row's place where one says its scope twice, UnknownScopeError for an unknown series."""
 
-    @lru_cache(maxsize=None)
+    @cache
     def scope_of_series(series: str) -> Scope:
         return scope_of(snapshot, series)
 
     found = []
     for number, row in enumerate(rows):
         if row.scope is not None and row.series is not None:
-            raise InputError(
-                f"rows.{number} says both scope and series", field=f"rows.{number}.series", got=row.series, allowed="scope or series"
-            )
+            raise InputError(f"rows.{number} says both scope and series", field=f"rows.{number}.series", got=row.series, allowed="scope or series")
         scope = row.scope or Scope() if row.series is None else scope_of_series(row.series)
         found.append(SpendRow(scope, row.timestamp, row.cost))
     return found

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from forecast.serving.answers import ForecastAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
-from forecast.serving.responses import answered, stores_of
+from forecast.serving.responses import answered, is_ready_node, stores_of
 from forecast.serving.schemas import ForecastRequest
 from forecast.workflows.forecasts import forecast_answer
 
@@ -33,6 +33,7 @@ async def forecast(request: Request, body: ForecastRequest) -> Response:
             quantiles=body.quantiles,
             fiscal_start=fiscal_start,
         ),
+        is_quick=not body.group_by and is_ready_node(snapshot, body.scope),
     )
 
 

@@ -12,7 +12,7 @@ from forecast.errors import BudgetError, InputError
 from forecast.serving.answers import OverrunAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
-from forecast.serving.responses import answered, stores_of
+from forecast.serving.responses import answered, is_ready_node, stores_of
 from forecast.serving.schemas import OverrunRequest
 from forecast.serving.stores import Stores
 from forecast.snapshot import Snapshot
@@ -34,13 +34,15 @@ async def overrun(request: Request, body: OverrunRequest) -> Response:
         answer = overrun_answer(snapshot, scope=budget.scope, period=budget.period, amount=budget.amount)
         return answer if body.budget_id is None else {"budget_id": body.budget_id, **answer}
 
-    return await answered(stores, "overrun", snapshot, canonical, compute)
+    return await answered(stores, "overrun", snapshot, canonical, compute, is_quick=is_ready_node(snapshot, budget.scope))
 
 
 async def _budget(stores: Stores, body: OverrunRequest) -> Budget:
     if body.budget_id is None:
         if body.amount is None:
-            raise InputError("amount is missing: an overrun needs a budget_id, or an amount with its days", field="amount", allowed="a number above 0")
+            raise InputError(
+                "amount is missing: an overrun needs a budget_id, or an amount with its days", field="amount", allowed="a number above 0"
+            )
         period = body.days(stores.settings.fiscal_start)
         return Budget("ad-hoc", body.scope, period.start, period.end, body.amount, cost=body.cost)
     if more := sorted(body.model_fields_set - _OF_A_BUDGET):

@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from forecast.serving.page import render_empty_page, render_page
-from forecast.serving.problems import HttpProblem
+from forecast.serving.problems import HttpProblemError
 from forecast.serving.responses import stores_of
 
 _HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'", "X-Content-Type-Options": "nosniff"}
@@ -18,7 +18,7 @@ async def show_page(request: Request) -> Response:
     stores = stores_of(request)
     try:
         snapshot = await stores.snapshot()
-    except HttpProblem:
+    except HttpProblemError:
         return Response(render_empty_page(), media_type="text/html", headers=_HEADERS)
     key = ("page", snapshot.id, "")
     page = stores.answers.get(key)

@@ -52,7 +52,9 @@ async def champion(request: Request) -> Response:
 
     def read() -> dict[str, Any]:
         model = records.champion()
-        history = [{"name": line.name, "version": line.version, "promoted_at": line.promoted_at, "reason": line.reason} for line in records.promotions()]
+        history = [
+            {"name": line.name, "version": line.version, "promoted_at": line.promoted_at, "reason": line.reason} for line in records.promotions()
+        ]
         return {
             "name": model.name,
             "version": model.version,
@@ -111,6 +113,10 @@ ROUTES = [
     APIRoute("/v1/models/champion", champion, methods=["GET"], tags=["Record"], responses={**success(ChampionAnswer), **problems(404)}),
     APIRoute("/v1/snapshots", list_snapshots, methods=["GET"], tags=["Record"], responses=success(SnapshotList)),
     APIRoute(
-        "/v1/snapshots/{snapshot_id}", get_snapshot, methods=["GET"], tags=["Record"], responses={**success(SnapshotAnswer), **problems(400, 404, 422)}
+        "/v1/snapshots/{snapshot_id}",
+        get_snapshot,
+        methods=["GET"],
+        tags=["Record"],
+        responses={**success(SnapshotAnswer), **problems(400, 404, 422)},
     ),
 ]

@@ -9,10 +9,13 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.records import IngestionRecord, Records
 from forecast.errors import InputError
 from forecast.serving.answers import SpendReport
 from forecast.serving.bodies import content_type, read_body, wrong_type
@@ -38,7 +41,9 @@ _BODY: dict[str, Any] = {
 
 async def ingest(
     request: Request,
-    key: Annotated[str | None, Query(max_length=200, description="column whose value names a row for ever; without it rows are known by content")] = None,
+    key: Annotated[
+        str | None, Query(max_length=200, description="column whose value names a row for ever; without it rows are known by content")
+    ] = None,
 ) -> Response:
     """Take in a delivery. The same delivery again changes nothing; rows that cannot be are quarantined with their reasons."""
     got = content_type(request)
@@ -62,9 +67,30 @@ async def ingest(
                 # The file is ours and gone when the caller reads this: its name says nothing to them.
                 error.args = (str(error).replace(f"{folder}/", ""), *error.args[1:])
                 raise
-        return report.as_dict()
+        answer = report.as_dict()
+        log_delivery(stores.records, report)
+        return answer
 
     return json_response(await stores.run_ingest(take_in))
+
+
+def log_delivery(records: Records, report: IngestReport) -> None:
+    """Enter the delivery in the log; one that cannot be entered has been taken in all the same, and the log can be rebuilt."""
+    try:
+        records.log_ingestion(
+            IngestionRecord(
+                delivery_id=report.delivery_id,
+                received_at=report.received_at,
+                source=report.source,
+                accepted=report.accepted,
+                unchanged=report.unchanged,
+                superseded=report.superseded,
+                quarantined=report.quarantined,
+                report=report.as_dict(),
+            )
+        )
+    except SQLAlchemyError:
+        LOGGER.exception("Delivery %s is in the ledger and could not be entered in the log", report.delivery_id)
 
 
 ROUTES = [

@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import json
+import math
+from typing import Any
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from forecast.budgets.budget import Budget
+from forecast.errors import PlanError
 from forecast.scenarios.plan import parse_plan
 from forecast.serving.answers import WhatIfAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.responses import answered, stores_of
 from forecast.serving.schemas import WhatIfRequest
-from forecast.snapshot import Snapshot
+from forecast.spend.periods import Period
 from forecast.workflows.whatif import whatif_answer
 
 
 async def whatif(request: Request, body: WhatIfRequest) -> Response:
     """Baseline, scenario and delta over the same futures, with what each lever does and what it does to budgets."""
     stores = stores_of(request)
-    period = body.days(stores.settings.fiscal_start)
+    fiscal_start = stores.settings.fiscal_start
+    period = body.days(fiscal_start)
     plan = parse_plan({"scope": str(body.scope), "start": str(period.start), "end": str(period.end), "levers": list(body.levers)})
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
-    budgets = usable_budgets(await stores.run(stores.records.budgets), snapshot)
-    canonical = json.dumps([body.model_dump_json(), [[budget.id, str(budget.scope), str(budget.period), budget.amount] for budget in budgets]])
-    return await answered(stores, "whatif", snapshot, canonical, lambda: whatif_answer(snapshot, plan, budgets))
+    budgets = touched_budgets(await stores.run(stores.records.budgets), period)
+    canonical = json.dumps([body.model_dump_json(), [[budget.id, str(budget.scope), str(budget.period), budget.amount, budget.currency, budget.cost, budget.name] for budget in budgets]])
+
+    def compute() -> dict[str, Any]:
+        # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds.
+        with np.errstate(over="ignore", invalid="ignore"):
+            answer = whatif_answer(snapshot, plan, budgets, body.group_by, granularity=body.granularity, fiscal_start=fiscal_start)
+        if not all(math.isfinite(answer[name][figure]) for name in ("scenario", "delta") for figure in ("mean", "p10", "p90")):
+            raise PlanError("The levers together grow beyond all numbers", field="levers", got=len(plan.levers), allowed="smaller factors")
+        return answer
+
+    return await answered(stores, "whatif", snapshot, canonical, compute)
 
 
-def usable_budgets(budgets: list[Budget], snapshot: Snapshot) -> list[Budget]:
-    """Budgets that the snapshot can speak about: of its cost and currency, within the days that it sees."""
-    return [
-        budget
-        for budget in budgets
-        if budget.cost == snapshot.cost
-        and budget.currency in {None, snapshot.currency}
-        and budget.start >= snapshot.first_day
-        and snapshot.cutoff < budget.end <= snapshot.horizon_end
-    ]
+def touched_budgets(budgets: list[Budget], period: Period) -> list[Budget]:
+    """Budgets that have days in common with the plan; the answer says of each whether it can be compared."""
+    return [budget for budget in budgets if budget.start < period.end and budget.end > period.start]
 
 
 ROUTES = [

@@ -1,0 +1,296 @@
+"""The ledger: every charge line ever received, and what was known of them at any moment.
+
+An append-only Delta Lake table, partitioned by billing month, queried with DuckDB. Money is exact until a panel leaves.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pandas as pd
+import pyarrow as pa
+from deltalake import DeltaTable
+from filelock import FileLock, Timeout
+
+from forecast.adapters import duck
+from forecast.adapters.duck import execute, quoted_name
+from forecast.adapters.focus_files import find_files
+from forecast.adapters.ingest_report import IngestReport, RejectedRow
+from forecast.adapters.ledger_ingest import Progress, delivery_of, known_report, take_in
+from forecast.adapters.ledger_table import MOMENTS, SCHEMA, Scan, dimension_column, in_force_sql, naive_utc, scan_of
+from forecast.errors import ConfigError, InputError
+from forecast.spend import focus
+from forecast.spend.dimensions import DIMENSIONS, UNKNOWN, is_name
+from forecast.spend.scope import Scope, unknown_value
+
+__all__ = ["IngestReport", "Ledger", "RejectedRow"]
+
+COMPANY = "company"
+"""`unique_id` of a panel that is not split."""
+
+PERIODS: Mapping[str, str] = {"h": "hour", "D": "day", "W": "week", "MS": "month"}
+"""Panel frequencies, and the calendar unit that each starts with; weeks start on Monday."""
+
+_LOCK_SECONDS = 600
+
+
+class Ledger:
+    """The ledger in a folder, or at an object store's address (`s3://…`) with its `storage_options`.
+
+    Opening one reads and creates nothing. Methods may be called from several threads and processes at once.
+    """
+
+    def __init__(
+        self, root: str | Path, *, storage_options: Mapping[str, str] | None = None, threads: int | None = None, quarantine: str | Path | None = None
+    ) -> None:
+        self._address = str(root)
+        self._local = "://" not in self._address
+        self._options = dict(storage_options) if storage_options else None
+        self._threads = threads
+        self._beside = Path(self._address).absolute().parent if self._local else None
+        self.quarantine = Path(quarantine) if quarantine is not None else self._beside / "quarantine" if self._beside is not None else None
+        self._guard = threading.Lock()
+        self._table: DeltaTable | None = None
+        self._values: dict[str, tuple[str, ...]] = {}
+        self._values_version = -1
+
+    def __repr__(self) -> str:
+        return f"Ledger({self._address!r})"
+
+    # Bills in
+
+    def ingest(
+        self,
+        paths: Sequence[str | Path],
+        *,
+        key: str | Sequence[str] | None = None,
+        received_at: dt.datetime,
+        source: str | None = None,
+        progress: Progress | None = None,
+    ) -> IngestReport:
+        """Take in the files and folders of one delivery: all of them or, where one must be refused, nothing.
+
+        key : column (or several) whose values name a row for ever; without one, rows are known by content.
+        received_at : when the delivery was known; before that moment no view shows its rows. UTC where it has no zone.
+
+        Raises DeliveryError, SchemaError or SpendDataError as described in `focus_files`; SpendDataError for several currencies.
+        """
+        if self.quarantine is None:
+            raise ConfigError(f"The ledger {self._address} needs a folder for rows that cannot be counted: give `quarantine`")
+        delivery = delivery_of(find_files([paths] if isinstance(paths, str | Path) else paths), _key_names(key), received_at, source)
+        with self._exclusive() as spill:
+            if (report := known_report(self._opened(), delivery)) is not None:
+                return report
+            return take_in(
+                self._address,
+                delivery,
+                open_table=self._opened,
+                local=self._local,
+                quarantine=self.quarantine,
+                spill=spill,
+                storage_options=self._options,
+                threads=self._threads,
+                progress=progress,
+            )
+
+    # Spend out
+
+    def panel(
+        self,
+        scope: Scope | str | None = None,
+        by: Sequence[str] = (),
+        freq: str = "D",
+        cost: str = "effective",
+        as_of: dt.datetime | None = None,
+        start: dt.datetime | dt.date | None = None,
+        end: dt.datetime | dt.date | None = None,
+    ) -> pd.DataFrame:
+        """Columns `unique_id, ds, y` and those of `by`, sorted by id and ds; only periods with a charge line are there.
+
+        unique_id : the values of `by` joined by `|`, or `company`. ds : naive UTC start of the period in which the charge
+        starts, also where the charge is longer. y : float64 cost in the ledger's currency. `[start, end)` is about `ds`'s charges.
+
+        Raises UnknownScopeError for a value of `scope` that never occurred, InputError for an empty ledger.
+        """
+        if freq not in PERIODS:
+            raise InputError(f"freq {freq!r} is not a panel's: allowed are {', '.join(PERIODS)}", field="freq", got=freq, allowed=", ".join(PERIODS))
+        names = _names(by)
+        values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
+        start_of = f"CAST(date_trunc('{PERIODS[freq]}', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP)"
+        ids = f"concat_ws('|', {', '.join(quoted_name(name) for name in names)})" if names else f"'{COMPANY}'"
+        with self._reading() as (connection, scan):
+            conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
+            inner = f"""
+                SELECT {values + ", " if names else ""}{start_of} AS ds, CAST(sum({_cost_column(cost)}) AS DOUBLE) AS y
+                FROM ({in_force_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions} GROUP BY ALL
+            """
+            frame: pd.DataFrame = connection.execute(f"SELECT {ids} AS unique_id, * FROM ({inner}) ORDER BY unique_id, ds", parameters).df()
+        frame["ds"] = frame["ds"].astype("datetime64[us]")
+        return frame[["unique_id", "ds", "y", *names]]
+
+    def charges(
+        self,
+        scope: Scope | str | None = None,
+        start: dt.datetime | dt.date | None = None,
+        end: dt.datetime | dt.date | None = None,
+        columns: Sequence[str] | None = None,
+        as_of: dt.datetime | None = None,
+    ) -> pa.Table:
+        """The charge lines in force, exact decimals and naive UTC times; `columns` are the table's or tag keys (None: all the table's)."""
+        wanted = list(SCHEMA.names) if columns is None else list(columns)
+        for name in wanted:
+            if name not in SCHEMA.names and not is_name(name):
+                raise InputError(f"{name!r} is not a column of the ledger or a tag key", field="columns", got=name, allowed=", ".join(SCHEMA.names))
+        selected = ", ".join(f"{quoted_name(name) if name in SCHEMA.names else dimension_column(name)} AS {quoted_name(name)}" for name in wanted)
+        with self._reading() as (connection, scan):
+            conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
+            rows = in_force_sql(scan, as_of, start=_start(start), end=_start(end))
+            found: pa.Table = connection.sql(f"SELECT {selected} FROM ({rows}){conditions}", params=parameters).to_arrow_table()
+        return found
+
+    def values(self, dimension: str) -> list[str]:
+        """All values that a dimension (or tag key) ever had, sorted; `(none)` among them where a line has none."""
+        _names([dimension])
+        with self._reading() as (connection, scan):
+            return list(self._known_values(connection, scan, dimension))
+
+    def summary(self) -> dict[str, Any]:
+        """What is in force now: rows, first and last charge day, currency, number of deliveries, exact totals as text, by provider."""
+        effective, billed, start = (quoted_name(name) for name in (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START))
+        with self._reading() as (connection, scan):
+            sql = f"""
+                SELECT provider, count(*), min({start}), max({start}), sum({effective}), sum({billed}), any_value({quoted_name(focus.BILLING_CURRENCY)})
+                FROM ({in_force_sql(scan, None)}) GROUP BY provider ORDER BY 5 DESC, 1
+            """
+            rows: list[Any] = execute(connection, sql)
+            deliveries = execute(connection, f"SELECT count(DISTINCT delivery_id) FROM {scan.sql} AS charges")[0][0]
+        return {
+            "rows": sum(row[1] for row in rows),
+            "first_day": min(row[2] for row in rows).date().isoformat(),
+            "last_day": max(row[3] for row in rows).date().isoformat(),
+            "currency": rows[0][6],
+            "deliveries": deliveries,
+            "effective_cost": format(sum((row[4] for row in rows), Decimal(0)), "f"),
+            "billed_cost": format(sum((row[5] for row in rows), Decimal(0)), "f"),
+            "providers": [{"provider": row[0], "rows": row[1], "effective_cost": format(row[4], "f"), "billed_cost": format(row[5], "f")} for row in rows],
+        }
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """The deliveries that rows came with, by time of receipt: delivery_id, received_at (naive UTC), source, rows."""
+        with self._reading() as (connection, scan):
+            sql = f"SELECT delivery_id, make_timestamp(epoch_us(received_at)), source, count(*) FROM {scan.sql} AS charges GROUP BY ALL ORDER BY 2, 1"
+            return [dict(zip(("delivery_id", "received_at", "source", "rows"), row, strict=True)) for row in execute(connection, sql)]
+
+    def digest(self, as_of: dt.datetime | None = None) -> str:
+        """SHA-256 of what was delivered up to `as_of`: contents and their order of receipt, not the clock or the file layout.
+
+        Two ledgers that took in the same files in the same order have the same digest; compaction does not change it.
+        """
+        known = [delivery for delivery in self.deliveries() if as_of is None or delivery["received_at"] <= naive_utc(as_of)]
+        parts = [f"{delivery['delivery_id'].rsplit('-', 1)[1]} {delivery['rows']}" for delivery in known]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was ever taken in."""
+        table = self._opened()
+        return table is None or not table.file_uris()
+
+    @property
+    def currency(self) -> str:
+        """The one currency of the ledger."""
+        with self._reading() as (connection, scan):
+            return str(execute(connection, f"SELECT {quoted_name(focus.BILLING_CURRENCY)} FROM {scan.sql} AS charges LIMIT 1")[0][0])
+
+    # Inside
+
+    @contextmanager
+    def _reading(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
+        """A connection of its own and the newest state of the table. InputError where there is nothing in it."""
+        table = self._opened()
+        if table is None or not table.file_uris():
+            raise InputError("The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines")
+        connection = duck.connect(threads=self._threads)
+        try:
+            yield connection, scan_of(table, connection, local=self._local)
+        finally:
+            connection.close()
+
+    def _opened(self) -> DeltaTable | None:
+        """The table at its newest version; None where there is none yet. Never an object that another thread moves on."""
+        with self._guard:
+            if not DeltaTable.is_deltatable(self._address, self._options):
+                return None
+            return DeltaTable(self._address, storage_options=self._options)
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[Path | None]:
+        """One ingestion at a time on this machine; yields the folder for staging. Object stores rely on the commit alone."""
+        if self._beside is None:
+            with nullcontext():
+                yield None
+            return
+        self._beside.mkdir(parents=True, exist_ok=True)
+        name = Path(self._address).name
+        try:
+            with FileLock(self._beside / f".{name}.lock", timeout=_LOCK_SECONDS):
+                yield self._beside
+        except Timeout as error:
+            raise InputError(f"Another ingestion into {self._address} has been running for {_LOCK_SECONDS} s", field="ledger", got=self._address) from error
+
+    def _conditions(self, connection: duckdb.DuckDBPyConnection, scan: Scan, scope: Scope) -> tuple[str, list[object]]:
+        """The scope as ` WHERE …` with its parameters. Values never become SQL text."""
+        conditions: list[str] = []
+        parameters: list[object] = []
+        for clause in scope.clauses:
+            known = self._known_values(connection, scan, clause.dimension)
+            for value in clause.values:
+                if value not in known and value != UNKNOWN:
+                    raise unknown_value(clause.dimension, value, known)
+            marks = ", ".join("?" for _ in clause.values)
+            conditions.append(f"{dimension_column(clause.dimension)} {'NOT IN' if clause.exclude else 'IN'} ({marks})")
+            parameters += clause.values
+        return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
+
+    def _known_values(self, connection: duckdb.DuckDBPyConnection, scan: Scan, dimension: str) -> tuple[str, ...]:
+        sql = f"SELECT DISTINCT {dimension_column(dimension)} AS value FROM {scan.sql} AS charges ORDER BY 1"
+        return tuple(str(row[0]) for row in execute(connection, sql))
+
+
+def _key_names(key: str | Sequence[str] | None) -> tuple[str, ...]:
+    names = [] if key is None else key.split(",") if isinstance(key, str) else list(key)
+    plain = [name.strip() for name in names]
+    if key is not None and (not plain or not all(plain) or len({name.lower() for name in plain}) != len(plain)):
+        raise InputError(f"key {key!r} is not a list of columns", field="key", got=key, allowed="COLUMN or COLUMN,COLUMN")
+    return tuple(plain)
+
+
+def _names(by: Sequence[str]) -> tuple[str, ...]:
+    names = (by,) if isinstance(by, str) else tuple(by)
+    for name in names:
+        if not is_name(name) or name in ("unique_id", "ds", "y"):
+            raise InputError(f"{name!r} is not a dimension or tag key", field="by", got=name, allowed=f"{', '.join(DIMENSIONS)} or a tag key")
+    if len({name.lower() for name in names}) != len(names):
+        raise InputError(f"A dimension is named twice: {', '.join(names)}", field="by", got=list(names), allowed="each dimension once")
+    return names
+
+
+def _cost_column(cost: str) -> str:
+    if cost not in focus.COSTS:
+        raise InputError(f"cost {cost!r} is not known: allowed are {', '.join(focus.COSTS)}", field="cost", got=cost, allowed=", ".join(focus.COSTS))
+    return quoted_name(focus.COSTS[cost])
+
+
+def _start(moment: dt.datetime | dt.date | None) -> dt.datetime | None:
+    """A day as its first moment."""
+    if moment is None or isinstance(moment, dt.datetime):
+        return moment
+    return dt.datetime(moment.year, moment.month, moment.day)

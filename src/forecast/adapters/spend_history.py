@@ -1,0 +1,158 @@
+"""What training reads of the ledger: the last complete day, the panel of leaves, and the recent lines below them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from forecast.adapters import duck
+from forecast.adapters.duck import quoted_name
+from forecast.adapters.ledger import Ledger
+from forecast.errors import InsufficientHistoryError
+from forecast.spend import focus
+from forecast.spend.dimensions import DIMENSIONS, OTHER, UNKNOWN
+from forecast.spend.hierarchy import Hierarchy, build_hierarchy
+from forecast.spend.panel import SpendMatrix
+
+RECENT_DAYS = 56
+"""Days of lines below the leaves that a snapshot keeps: eight weeks, what shares of finer scopes are learned from."""
+MOST_COMBINATIONS = 20_000
+"""Value combinations below the leaves that are kept apart; the smallest beyond them lose SKU, resource and tags, not their money."""
+LATEST_LAG = 7
+"""A provider whose lines are later than that has ended or pauses; the others are not held back for it."""
+DAILY_SHARE = 0.8
+"""Share of the last days with spend from which a provider is taken for one that bills every day."""
+
+_QUANTITY = focus.canonical_name("consumedquantity") or ""
+
+
+@dataclass(frozen=True)
+class SpendHistory:
+    """The leaves' daily cost from the ledger's first day to the cutoff, and how they add up.
+
+    matrix : every leaf in the hierarchy's order, a day without a charge line cost nothing. leaf_of : one row a value combination
+    of the leaf dimensions that occurred, with the columns `leaf` (row number in the hierarchy).
+    """
+
+    matrix: SpendMatrix
+    hierarchy: Hierarchy
+    leaf_of: pd.DataFrame
+
+    @property
+    def panel(self) -> pd.DataFrame:
+        """The same as a long panel: unique_id, ds, y."""
+        ids, days = np.array(self.matrix.ids, dtype=object), self.matrix.n_periods
+        return pd.DataFrame({"unique_id": np.repeat(ids, days), "ds": np.tile(self.matrix.ds.to_numpy(), len(ids)), "y": self.matrix.values.ravel()})
+
+
+def last_complete_day(ledger: Ledger, as_of: dt.datetime | None = None) -> dt.date:
+    """The last day that every provider that bills daily has billed to its end.
+
+    A day is complete for a provider when a charge of at most a day ends with it or later: hourly lines up to 13:00 leave
+    their day incomplete. A provider more than a week behind the newest holds nobody back.
+    """
+    summary = ledger.summary()
+    newest = dt.date.fromisoformat(summary["last_day"])
+    begin = newest - dt.timedelta(days=28 + LATEST_LAG)
+    start, end = quoted_name(focus.CHARGE_START), quoted_name(focus.CHARGE_END)
+    lines = ledger.charges(start=begin, columns=["provider", focus.CHARGE_START, focus.CHARGE_END], as_of=as_of)
+    connection = duck.connect()
+    try:
+        connection.register("lines", lines)
+        sql = f"""
+            SELECT provider, count(DISTINCT {start}::DATE) AS days, max(({end} - INTERVAL 1 DAY)::DATE) AS complete
+            FROM lines WHERE {end} - {start} <= INTERVAL 1 DAY GROUP BY provider
+        """
+        rows = duck.execute(connection, sql)
+    finally:
+        connection.close()
+    found = [(str(row[0]), int(str(row[1])), row[2]) for row in rows if isinstance(row[2], dt.date)]
+    if not found:
+        return newest
+    latest = max(complete for _, _, complete in found)
+    daily = [complete for _, days, complete in found if days >= DAILY_SHARE * 28 and (latest - complete).days <= LATEST_LAG]
+    return min(daily, default=latest)
+
+
+def read_history(
+    ledger: Ledger,
+    dimensions: tuple[str, ...],
+    cutoff: dt.date,
+    *,
+    cost: str = "effective",
+    most_leaves: int = 2000,
+    as_of: dt.datetime | None = None,
+) -> SpendHistory:
+    """Daily cost of the leaves up to and including `cutoff`, days without charges filled with zero.
+
+    Raises InsufficientHistoryError where the ledger begins after the cutoff.
+    """
+    lines = ledger.panel(by=dimensions, freq="D", cost=cost, as_of=as_of, end=cutoff + dt.timedelta(days=1))
+    if lines.empty:
+        first = ledger.summary()["first_day"]
+        raise InsufficientHistoryError(f"No spend up to {cutoff}: the ledger's first day is {first}", days=0, needed=14)
+    names = list(dimensions)
+    lines[names] = lines[names].fillna(UNKNOWN)
+    totals = lines.assign(total=lines["y"].abs()).groupby(names, sort=True)["total"].sum().reset_index()
+    hierarchy, ids = build_hierarchy(totals, dimensions, most=most_leaves)
+    row = pd.Series(np.arange(len(hierarchy.leaf_ids)), index=list(hierarchy.leaf_ids))
+    leaf_of = totals[names].assign(leaf=row.reindex(ids.to_numpy()).to_numpy())
+    grid = pd.date_range(lines["ds"].min(), pd.Timestamp(cutoff), freq="D")
+    leaf = lines[names].merge(leaf_of, on=names, how="left")["leaf"].to_numpy()
+    values = np.zeros((len(hierarchy.leaf_ids), len(grid)))
+    np.add.at(values, (leaf, grid.get_indexer(pd.DatetimeIndex(lines["ds"]))), lines["y"].to_numpy())
+    return SpendHistory(SpendMatrix(hierarchy.leaf_ids, grid, values, "D"), hierarchy, leaf_of)
+
+
+def read_recent(
+    ledger: Ledger,
+    history: SpendHistory,
+    *,
+    cost: str = "effective",
+    days: int = RECENT_DAYS,
+    as_of: dt.datetime | None = None,
+    most: int = MOST_COMBINATIONS,
+) -> pd.DataFrame:
+    """The last days by leaf and every finer dimension: columns `leaf` (row number), `ds`, the dimensions, `tags` (JSON text), `cost`, `quantity`.
+
+    One row a day and value combination, sorted; costs of a leaf and day add up to its history.
+    """
+    end = history.matrix.ds[-1].date() + dt.timedelta(days=1)
+    extra = [name for name in history.hierarchy.dimensions if name not in DIMENSIONS]
+    columns = [*DIMENSIONS, *extra, focus.TAGS, focus.CHARGE_START, focus.COSTS[cost], _QUANTITY]
+    lines = ledger.charges(start=end - dt.timedelta(days=days), end=end, columns=columns, as_of=as_of)
+    names = ", ".join(quoted_name(name) for name in DIMENSIONS)
+    known = ", ".join(f"coalesce({quoted_name(name)}, '{UNKNOWN}') AS {quoted_name(name)}" for name in dict.fromkeys([*DIMENSIONS, *extra]))
+    join = " AND ".join(f"l.{quoted_name(name)} = o.{quoted_name(name)}" for name in history.hierarchy.dimensions)
+    own = ", ".join(f"l.{quoted_name(name)}" for name in DIMENSIONS)
+    short = ", ".join(f"CASE WHEN place > {int(most)} THEN '{OTHER}' ELSE {name} END AS {name}" for name in ("sku", "resource"))
+    sql = f"""
+        WITH lines AS (
+            SELECT {known}, coalesce({quoted_name(focus.TAGS)}, '{{}}') AS tags, {quoted_name(focus.CHARGE_START)}::DATE AS ds,
+                   {quoted_name(focus.COSTS[cost])} AS cost, {quoted_name(_QUANTITY)} AS quantity FROM charges
+        ), placed AS (
+            SELECT o.leaf, l.ds, {own}, l.tags, sum(l.cost) AS cost, sum(l.quantity) AS quantity
+            FROM lines l JOIN leaf_of o ON {join} GROUP BY ALL
+        ), sizes AS (
+            SELECT leaf, {names}, tags, sum(abs(cost)) AS size FROM placed GROUP BY ALL
+        ), ranked AS (
+            SELECT * EXCLUDE (size), row_number() OVER (ORDER BY size DESC, leaf, {names}, tags) AS place FROM sizes
+        ), kept AS (
+            SELECT placed.* REPLACE ({short}, CASE WHEN place > {int(most)} THEN '{{}}' ELSE placed.tags END AS tags)
+            FROM placed JOIN ranked USING (leaf, {names}, tags)
+        )
+        SELECT leaf, ds, {names}, tags, sum(cost)::DOUBLE AS cost, coalesce(sum(quantity), 0)::DOUBLE AS quantity
+        FROM kept GROUP BY ALL ORDER BY leaf, ds, {names}, tags
+    """
+    connection = duck.connect()
+    try:
+        connection.register("charges", lines)
+        connection.register("leaf_of", history.leaf_of)
+        frame: pd.DataFrame = connection.execute(sql).df()
+    finally:
+        connection.close()
+    frame["ds"] = pd.to_datetime(frame["ds"]).astype("datetime64[s]")
+    return frame

@@ -1,0 +1,253 @@
+"""What will we spend, and what if we scale: `forecast predict`, `quarter`, `whatif`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forecast.commands.console import (
+    CostOption,
+    JsonOption,
+    ScopeOption,
+    SnapshotOption,
+    amounts,
+    emit,
+    group_name,
+    line,
+    money,
+    note,
+    origin,
+    percent,
+    table,
+)
+from forecast.commands.files import read_text
+from forecast.commands.home import Home
+from forecast.errors import InputError, PlanError
+
+if TYPE_CHECKING:
+    from forecast.scenarios.plan import Plan
+    from forecast.spend.periods import Period
+
+PeriodOption = Annotated[str | None, typer.Option(metavar="PERIOD", help="2027-Q1, 2027-03, 2027-W05 or 2027; quarters and years are fiscal.")]
+StartOption = Annotated[str | None, typer.Option(metavar="DATE", help="First day, with --end in place of --period.")]
+EndOption = Annotated[str | None, typer.Option(metavar="DATE", help="First day that does not count.")]
+FiscalOption = Annotated[int | None, typer.Option("--fiscal-start", metavar="MM", help="First month of the fiscal year; default from the settings.")]
+
+
+def register(app: typer.Typer) -> None:
+    app.command("predict", epilog="Example: forecast predict --period 2027-Q1 --scope team=search --by service")(predict)
+    app.command("quarter", epilog="Example: forecast quarter --by team --fiscal-start 4 --out report.xlsx")(quarter)
+    app.command("whatif", epilog="Example: forecast whatif plan.toml --json")(whatif)
+
+
+def read_days(period: str | None, start: str | None, end: str | None, fiscal_start: int, *, option: str = "--period") -> Period:
+    """`period`, or `start` and `end`; InputError where they are said twice, by half, or not at all."""
+    from forecast.spend.periods import Period, parse_day, parse_period
+
+    allowed = "--period such as 2027-Q1, or both --start and --end"
+    if period is not None and start is None and end is None:
+        return parse_period(period, fiscal_start)
+    if period is None and start is not None and end is not None:
+        return Period(parse_day(start, "start"), parse_day(end, "end"))
+    if period is not None:
+        raise InputError(f"The days are said twice, by {option} and by --start or --end; give {allowed}", field="period", got=period, allowed=allowed)
+    missing = "period" if start is None and end is None else "start" if start is None else "end"
+    raise InputError(f"--{missing} is missing: give {allowed}", field=missing, got=None, allowed=allowed)
+
+
+def read_fiscal_start(month: int | None, home: Home) -> int:
+    from forecast.spend.periods import check_fiscal_start
+
+    if month is None:
+        return home.settings.fiscal_start
+    check_fiscal_start(month)
+    return month
+
+
+def predict(
+    period: PeriodOption = None,
+    start: StartOption = None,
+    end: EndOption = None,
+    scope: ScopeOption = "",
+    by: Annotated[str, typer.Option(metavar="DIMENSIONS", help="Rows for each of these, such as team,service.")] = "",
+    granularity: Annotated[str, typer.Option(metavar="WORD", help="day, week, month, quarter or year.")] = "month",
+    quantiles: Annotated[str, typer.Option(metavar="LIST", help="Quantiles of the answer, floats between 0 and 1.")] = "0.1,0.5,0.9",
+    cost: CostOption = "effective",
+    fiscal_start: FiscalOption = None,
+    snapshot_id: SnapshotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Forecast the spend of a scope over a period, with quantiles that come from joint paths."""
+    from typing import cast
+
+    from forecast.spend.dimensions import parse_dimensions
+    from forecast.spend.periods import Granularity
+    from forecast.spend.scope import Scope
+    from forecast.workflows.forecasts import forecast_answer
+
+    home = Home()
+    fiscal = read_fiscal_start(fiscal_start, home)
+    days, wanted, filtered, groups = read_days(period, start, end, fiscal), read_quantiles(quantiles), Scope.parse(scope), parse_dimensions(by)
+    answer = forecast_answer(
+        home.snapshot(cost, snapshot_id),
+        scope=filtered,
+        period=days,
+        granularity=cast(Granularity, granularity),
+        group_by=groups,
+        quantiles=wanted,
+        fiscal_start=fiscal,
+    )
+    emit(answer, as_json, lambda: show_forecast(answer))
+
+
+def read_quantiles(text: str) -> list[float]:
+    from forecast.paths import check_quantiles
+
+    try:
+        levels = [float(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        allowed = "floats between 0 and 1 with commas between them, such as 0.1,0.5,0.9"
+        raise InputError(f"quantiles are not numbers: got {text!r}, allowed are {allowed}", field="quantiles", got=text, allowed=allowed) from None
+    return check_quantiles(levels)
+
+
+def show_forecast(answer: Mapping[str, Any]) -> None:
+    asked = [key for key in answer["total"].get("quantiles") or {} if key not in {"0.1", "0.5", "0.9"}]
+    title = f"Forecast of {answer['scope'] or 'the company'}, {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
+    rows = [
+        [
+            group_name(row["group"]),
+            row["start"],
+            row["end"],
+            *amounts(row),
+            *(money((row.get("quantiles") or {}).get(key)) for key in asked),
+        ]
+        for row in answer["rows"]
+    ]
+    total = answer["total"]
+    rows.append(["total", answer["start"], answer["end"], *amounts(total), *(money(total["quantiles"][key]) for key in asked)])
+    table(title, ["", "from", "to", "mean", "P10", "P50", "P90", *(f"P{100 * float(key):g}" for key in asked)], rows, left=3)
+    if answer.get("spent"):
+        line(f"Of the total {money(answer['spent'])} {answer['currency']} is spent already. Means add up over rows, quantiles do not.")
+    else:
+        line("Means add up over rows, quantiles do not.")
+    origin(answer)
+
+
+def quarter(
+    fiscal_start: FiscalOption = None,
+    period: Annotated[str | None, typer.Option(metavar="PERIOD", help="Another quarter than the next one, such as 2027-Q2.")] = None,
+    by: Annotated[str, typer.Option(metavar="DIMENSIONS", help="One row for each of these.")] = "team",
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report: .xlsx, .csv or .json.")] = None,
+    cost: CostOption = "effective",
+    snapshot_id: SnapshotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Finance's answer: the next fiscal quarter by team, with last quarter and the budget beside it."""
+    from forecast.adapters.reports import check_report_path, write_quarter_report
+    from forecast.spend.dimensions import parse_dimensions
+    from forecast.spend.periods import parse_period
+    from forecast.workflows.quarter import quarter_answer
+
+    home = Home()
+    fiscal = read_fiscal_start(fiscal_start, home)
+    groups = parse_dimensions(by)
+    days = None if period is None else parse_period(period, fiscal)
+    if out is not None:
+        check_report_path(out)
+    snapshot = home.snapshot(cost, snapshot_id)
+    answer = quarter_answer(snapshot, by=groups, period=days, fiscal_start=fiscal, budgets=home.records.budgets())
+    if out is not None:
+        write_quarter_report(answer, out)
+        note(f"Report written to {out}")
+    emit(answer, as_json, lambda: show_quarter(answer))
+
+
+def show_quarter(answer: Mapping[str, Any]) -> None:
+    title = f"{answer['quarter']}: {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
+    rows = [
+        [
+            "total" if row is answer["total"] else group_name(row["group"]),
+            *amounts(row),
+            money(row["last_quarter"]),
+            "–" if row["change_percent"] is None else f"{row['change_percent']:+.1f} %",
+            money(row["budget"]),
+            percent(row["overrun_probability"]),
+        ]
+        for row in (*answer["rows"], answer["total"])
+    ]
+    table(title, ["", "mean", "P10", "P50", "P90", "last quarter", "change", "budget", "P(overrun)"], rows)
+    for text in answer["notes"]:
+        line(text)
+    origin(answer)
+
+
+def whatif(
+    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="start, end (or period), scope, and [[levers]].")],
+    cost: CostOption = "effective",
+    snapshot_id: SnapshotOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compare a plan with the baseline, path by path: what each lever does, and what that does to budgets."""
+    from forecast.workflows.whatif import whatif_answer
+
+    home = Home()
+    parsed = read_plan(plan, home.settings.fiscal_start)
+    snapshot = home.snapshot(cost, snapshot_id)
+    usable = [budget for budget in home.records.budgets() if why_not_usable(budget, snapshot) is None]
+    answer = whatif_answer(snapshot, parsed, usable, fiscal_start=home.settings.fiscal_start)
+    emit(answer, as_json, lambda: show_whatif(answer))
+
+
+def read_plan(path: Path, fiscal_start: int) -> Plan:
+    """The plan in a TOML file; errors name the file."""
+    from forecast.scenarios.plan import parse_plan
+
+    text = read_text(path, "plan")
+    try:
+        return parse_plan(text, fiscal_start=fiscal_start)
+    except InputError as error:
+        raise PlanError(f"{path}: {error}", field=error.field, got=error.got, allowed=error.allowed) from None
+
+
+def why_not_usable(budget: Any, snapshot: Any) -> str | None:
+    """Why a snapshot has nothing to say about a budget, or None where it has."""
+    if budget.cost != snapshot.cost:
+        return f"it counts {budget.cost} cost, the snapshot {snapshot.cost}"
+    if budget.currency not in {None, snapshot.currency}:
+        return f"it is in {budget.currency}, the snapshot in {snapshot.currency}"
+    if budget.start < snapshot.first_day:
+        return f"it begins before the first day of spend {snapshot.first_day}"
+    if budget.end <= snapshot.cutoff:
+        return f"it was over before the cutoff {snapshot.cutoff}"
+    if budget.end > snapshot.horizon_end:
+        return f"it ends after the horizon {snapshot.horizon_end}"
+    return None
+
+
+def show_whatif(answer: Mapping[str, Any]) -> None:
+    title = f"What if: {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
+    rows = [[name, *amounts(answer[name])] for name in ("baseline", "scenario", "delta")]
+    table(title, ["", "mean", "P10", "P50", "P90"], rows)
+    if answer.get("levers"):
+        table(
+            "Levers",
+            ["lever", "scope", "mean", "P10", "P50", "P90"],
+            [[str(lever.get("type", "")), str(lever.get("scope") or "the company"), *amounts(lever["delta"])] for lever in answer["levers"]],
+            left=2,
+        )
+    if answer.get("budgets"):
+        rows = [
+            [
+                row["id"],
+                row["scope"] or "company",
+                money(row["amount"]),
+                *(percent(row[f"overrun_probability_{when}"]) for when in ("before", "after")),
+            ]
+            for row in answer["budgets"]
+        ]
+        table("Budgets", ["budget", "scope", "amount", "P(overrun) before", "after"], rows, left=2)
+    origin(answer)

@@ -1,0 +1,99 @@
+"""The home folder as a command sees it: stores that open on first use, and clear words for what is not there yet."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from forecast.errors import InputError, NotFoundError
+
+if TYPE_CHECKING:
+    from forecast.adapters.ledger import Ledger
+    from forecast.adapters.records import Records
+    from forecast.adapters.snapshots import SnapshotStore
+    from forecast.config import Settings
+    from forecast.snapshot import Snapshot
+
+
+class Home:
+    """Ledger, records and snapshots of the configured home. Looking at a home that does not exist makes no folder."""
+
+    def __init__(self, home: Path | None = None) -> None:
+        from forecast.config import load_settings
+
+        self.settings: Settings = load_settings(home=home)
+
+    @property
+    def folder(self) -> Path:
+        return self.settings.home
+
+    def make(self) -> None:
+        """The folder, for commands that write."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(
+                f"Home folder {self.folder} cannot be made: {error.strerror}",
+                field="FORECAST_HOME",
+                got=str(self.folder),
+                allowed="a folder that can be written",
+            ) from None
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        from forecast.adapters.ledger import Ledger
+
+        return Ledger(self.settings.ledger_address)
+
+    @cached_property
+    def records(self) -> Records:
+        from forecast.adapters.records import Records
+
+        return Records(self.settings.records_address)
+
+    @cached_property
+    def snapshots(self) -> SnapshotStore:
+        from forecast.adapters.snapshots import SnapshotStore
+
+        return SnapshotStore(self.settings.snapshots_folder)
+
+    @property
+    def has_records(self) -> bool:
+        """Whether there are records to read, without making any."""
+        return self.settings.records is not None or (self.folder / "records.db").exists()
+
+    @property
+    def has_ledger(self) -> bool:
+        return self.settings.ledger is not None or (self.folder / "ledger").exists()
+
+    def filled_ledger(self) -> Ledger:
+        """The ledger; InputError where no spend has been ingested."""
+        if not self.has_ledger or self.ledger.is_empty:
+            raise InputError(
+                f"There is no spend in {self.folder} yet: run `forecast ingest PATH` first, or `forecast demo`",
+                field="FORECAST_HOME",
+                got=str(self.folder),
+                allowed="a home with a ledger",
+            )
+        return self.ledger
+
+    def snapshot(self, cost: str = "effective", snapshot_id: str | None = None) -> Snapshot:
+        """The snapshot that answers; NotFoundError says which command makes one."""
+        if cost not in {"effective", "billed"}:
+            raise InputError(
+                f"cost is not one that is known: got {cost!r}, allowed are effective, billed", field="cost", got=cost, allowed="effective, billed"
+            )
+        if self.has_records and snapshot_id is not None:
+            return self.snapshots.open(self.records.snapshot(snapshot_id).id)
+        record = self.records.latest_snapshot(cost) if self.has_records else None
+        if record is None:
+            others = sorted({other.cost for other in self.records.snapshots()}) if self.has_records else []
+            if not others:
+                self.filled_ledger()
+            command = "forecast train" if cost == "effective" else f"forecast train --cost {cost}"
+            among = f"; there are snapshots of {', '.join(others)} cost" if others else ""
+            raise NotFoundError(
+                f"There is no snapshot of {cost} cost in {self.folder} yet: run `{command}`{among}", field="snapshot", got=None, allowed=command
+            )
+        return self.snapshots.open(record.id)

@@ -1,0 +1,73 @@
+"""A what-if plan: the days and the scope that it is about, and its levers in the order in which they act."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from forecast.errors import InputError, PlanError
+from forecast.scenarios.levers import Lever, parse_lever
+from forecast.spend.periods import Period, parse_day, parse_period
+from forecast.spend.scope import Scope
+
+_FIELDS = ("name", "start", "end", "period", "scope", "levers", "compare_to")
+MOST_LEVERS = 50
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`levers` act in their order on the days of `period`; answers speak of `scope`."""
+
+    period: Period
+    levers: tuple[Lever, ...] = ()
+    scope: Scope = field(default_factory=Scope)
+    name: str = ""
+
+
+def parse_plan(data: Mapping[str, Any] | str, *, fiscal_start: int = 1) -> Plan:
+    """A plan from TOML text or plain data: `start` and `end` (or `period = "2027-Q1"`), `scope`, `[[levers]]`.
+
+    Raises PlanError that names the lever and the field, what was got and what is allowed.
+    """
+    if isinstance(data, str):
+        text = data
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise PlanError(f"plan is not TOML: {error}", field="plan", got=text[:80], allowed="TOML with start, end and [[levers]]") from None
+    if not isinstance(data, Mapping):
+        raise PlanError(f"plan is not a table: got {type(data).__name__}", field="plan", got=type(data).__name__, allowed="start, end, levers")
+    for name in data:
+        if name not in _FIELDS:
+            raise PlanError(f"plan has no field {name!r}", field=str(name), got=str(name), allowed=", ".join(_FIELDS))
+    period = _period(data, fiscal_start)
+    levers = data.get("levers", [])
+    if not isinstance(levers, (list, tuple)):
+        raise PlanError(f"levers is not a list: got {type(levers).__name__}", field="levers", got=type(levers).__name__, allowed="a list of tables")
+    if len(levers) > MOST_LEVERS:
+        raise PlanError(f"levers: got {len(levers)} of them", field="levers", got=len(levers), allowed=f"at most {MOST_LEVERS}")
+    try:
+        scope = Scope.parse(data.get("scope"))
+    except (InputError, AttributeError, TypeError) as error:
+        raise PlanError(f"scope: {error}", field="scope", got=str(data.get("scope")), allowed="name=value[,name=a|b]") from None
+    return Plan(period, tuple(parse_lever(lever, number, period) for number, lever in enumerate(levers)), scope, str(data.get("name", "")))
+
+
+def _period(data: Mapping[str, Any], fiscal_start: int) -> Period:
+    try:
+        if data.get("period") is not None:
+            if data.get("start") is not None or data.get("end") is not None:
+                raise PlanError(
+                    "plan has both a period and start or end", field="period", got=str(data["period"]), allowed="period, or start and end"
+                )
+            return parse_period(str(data["period"]), fiscal_start)
+        for name in ("start", "end"):
+            if data.get(name) is None:
+                raise PlanError(f"plan has no {name}", field=name, got=None, allowed="YYYY-MM-DD")
+        return Period(parse_day(data["start"], "start"), parse_day(data["end"], "end"))
+    except PlanError:
+        raise
+    except InputError as error:
+        raise PlanError(str(error), field=error.field, got=error.got, allowed=error.allowed) from None
