@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 DEMO_ARGS ?=
 SERVE_ARGS ?=
 TEST_ARGS ?=
-BENCH_ARGS ?=
+BENCH_HOME ?= build/bench-home
+BENCH_PORT ?= 3999
 
 # BentoML reads exactly `true` here; MLflow has its own switch. Nothing that runs here reports to anybody.
 export BENTOML_DO_NOT_TRACK := true
@@ -45,8 +46,10 @@ check: install ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_public_surface.py
 
-bench: install ## measure; results go to benchmarks/
-	$(BIN)/python -m benchmarks $(BENCH_ARGS)
+bench: install ## measure calibration and serving anew; results go to benchmarks/*.json
+	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
+	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)
 
 serve: install ## serve the home folder (FORECAST_HOME, default .forecast)
 	$(BIN)/forecast serve $(SERVE_ARGS)

@@ -23,7 +23,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from itertools import cycle
 from pathlib import Path
@@ -71,7 +71,8 @@ def serving(target: str, home: Path, folder: Path) -> Iterator[int]:
             _wait_until_ready(port, process)
             yield port
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
 

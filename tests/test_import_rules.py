@@ -73,7 +73,7 @@ FORBIDDEN_IN_PURE = frozenset(_OUTSIDE_WORLD.split())
 NEVER = frozenset({"pickle", "cloudpickle", "dill", "shelve", "marshal"})
 """No pickle anywhere: an artifact is data, not code."""
 
-TRAINING_COMMANDS = frozenset({"forecast.commands.models", "forecast.commands.demo"})
+TRAINING_COMMANDS = frozenset({"forecast.commands.models"})
 """Modules of the command line whose functions may import `training`."""
 
 TRACKING = "training.tracking"

@@ -14,9 +14,12 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from forecast.adapters import ledger_ingest
+from forecast.adapters.focus_files import find_files
 from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger import Ledger
-from forecast.errors import InputError, SchemaError, SpendDataError
+from forecast.adapters.ledger_table import TablePlace
+from forecast.errors import ConfigError, InputError, SchemaError, SpendDataError
 from tests.adapters.ledger_rows import Row, cost_sum, focus_table, moment, row, write_csv, write_ndjson, write_parquet
 
 ROWS = [row(ResourceId=f"r{number}", EffectiveCost=f"{number}.000000000001", BilledCost=f"{number}.5") for number in range(1, 11)]
@@ -237,7 +240,9 @@ def test_delivery_id_and_report_are_in_the_commit(ledger: Ledger, tmp_path: Path
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
-def test_any_split_into_deliveries_gives_the_same_sums_and_subsets_change_nothing(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+def test_any_split_into_deliveries_gives_the_same_sums_and_subsets_change_nothing(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
     places = st.decimals(min_value=-(10**9), max_value=10**9, places=12, allow_nan=False)
     drawn = data.draw(st.lists(places, min_size=1, max_size=12))
     rows = [row(ResourceId=f"r{number}", EffectiveCost=format(cost, "f"), BilledCost="1") for number, cost in enumerate(drawn)]
@@ -271,39 +276,48 @@ def test_two_processes_ingesting_overlapping_files_at_once_double_and_lose_nothi
     assert total(ledger) == sum((round(Decimal(str(cost)), 12) for cost in table.column("EffectiveCost").to_pylist()), Decimal(0))
 
 
-def test_writer_that_lost_a_race_decides_again(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writer_that_lost_a_race_decides_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on an object store, where no lock keeps writers apart: the other one commits between our look and our commit."""
-    from forecast.adapters import ledger_ingest
-
-    other, ours = write_csv(tmp_path / "a.csv", ROWS[:6]), write_csv(tmp_path / "b.csv", ROWS[3:])
+    ledger, root = Ledger(tmp_path / "home" / "ledger"), str(tmp_path / "home" / "ledger")
     ledger.ingest([write_csv(tmp_path / "c.csv", [row(ResourceId="first")])], received_at=FEBRUARY)
-    commit, raced = ledger_ingest._commit, []
+    commit = ledger_ingest._commit
+    raced: list[bool] = []
 
-    def slow_commit(*arguments: Any) -> None:
+    def take_in(path: Path) -> IngestReport:
+        delivery = ledger_ingest.delivery_of(find_files([path]), (), MARCH, None)
+        return ledger_ingest.take_in(TablePlace(root), delivery, quarantine=ledger.quarantine)
+
+    def commit_after_another(*arguments: Any) -> None:
         if not raced:
             raced.append(True)
-            monkeypatch.setattr(ledger, "_exclusive", type(ledger)._exclusive)
-            Ledger(tmp_path / "home" / ".." / "home" / "ledger")
-            ledger_ingest.take_in(
-                str(tmp_path / "home" / "ledger"),
-                ledger_ingest.delivery_of(ledger_ingest.find_files([other]) if hasattr(ledger_ingest, "find_files") else _found(other), (), FEBRUARY, None),
-                open_table=ledger._opened,
-                local=True,
-                quarantine=ledger.quarantine,
-                spill=tmp_path,
-                storage_options=None,
-                threads=1,
-                progress=None,
-            )
+            take_in(write_csv(tmp_path / "other.csv", ROWS[:6]))
         commit(*arguments)
 
-    monkeypatch.setattr(ledger_ingest, "_commit", slow_commit)
-    report = ledger.ingest([ours], received_at=MARCH)
-    assert counts(report) == (4, 3, 0, 0)
+    monkeypatch.setattr(ledger_ingest, "_commit", commit_after_another)
+    assert counts(take_in(write_csv(tmp_path / "ours.csv", ROWS[3:]))) == (4, 3, 0, 0)
     assert total(ledger) == cost_sum([*ROWS, row()])
 
 
-def _found(path: Path) -> Any:
-    from forecast.adapters.focus_files import find_files
+def test_what_a_killed_ingestion_left_is_cleared_away(ledger: Ledger, tmp_path: Path) -> None:
+    left = tmp_path / "home" / ".ledger.staging" / "staging-old"
+    left.mkdir(parents=True)
+    (left / "staged_0.parquet").write_bytes(b"half a file")
+    ledger.ingest([write_csv(tmp_path / "a.csv", ROWS)], received_at=FEBRUARY)
+    assert not left.parent.exists()
+    assert total(ledger) == cost_sum(ROWS)
 
-    return find_files([path])
+
+def test_folders_called_like_columns_do_not_change_the_rows(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "team=finance" / "BilledCost=7" / "it's ä #1 100% {x}*?" / "ledger")
+    for number, kind in enumerate((write_csv, write_ndjson)):
+        folder = tmp_path / "in" / "ChargeCategory=Tax"
+        kind(folder / f"a{number}.{'csv' if kind is write_csv else 'ndjson'}", ROWS)
+        ledger.ingest([folder], received_at=FEBRUARY)
+    assert ledger.values("team") == ["search"]
+    assert ledger.values("charge_category") == ["Usage"]
+    assert Decimal(ledger.summary()["billed_cost"]) == cost_sum(ROWS, "BilledCost")
+
+
+def test_folder_that_the_delta_library_dies_of_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"got \[ and \] in its path"):
+        Ledger(tmp_path / "a[1]" / "ledger")

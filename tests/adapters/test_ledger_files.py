@@ -33,8 +33,7 @@ def ingest(ledger: Ledger, *paths: Path, **options: Any) -> IngestReport:
 
 
 def nothing_was_written(ledger: Ledger) -> bool:
-    quarantine = ledger.quarantine
-    return ledger.is_empty and quarantine is not None and not quarantine.exists()
+    return ledger.is_empty and not ledger.quarantine.exists()
 
 
 def as_csv(folder: Path) -> Path:
@@ -228,13 +227,23 @@ def test_parquet_times_of_any_unit_and_zone_become_utc(ledger: Ledger, tmp_path:
     assert ledger.panel(freq="h")["ds"].tolist() == [moment("2026-01-05T06:00").replace(tzinfo=None)]
 
 
-@pytest.mark.parametrize(("text", "cost"), [("1e-7", "0.0000001"), ("8.5E2", "850"), ("+3", "3"), (" 4.5 ", "4.5"), ("-2.000000000001", "-2.000000000001"), ("123456789012.123456789012", "123456789012.123456789012")])
+@pytest.mark.parametrize(
+    ("text", "cost"),
+    [
+        ("1e-7", "0.0000001"),
+        ("8.5E2", "850"),
+        ("+3", "3"),
+        (" 4.5 ", "4.5"),
+        ("-2.000000000001", "-2.000000000001"),
+        ("123456789012.123456789012", "123456789012.123456789012"),
+    ],
+)
 def test_numbers_are_read_exactly(ledger: Ledger, tmp_path: Path, text: str, cost: str) -> None:
     assert ingest(ledger, write_csv(tmp_path / "a.csv", [row(EffectiveCost=text)])).effective_cost == Decimal(cost)
 
 
 def test_floats_mean_the_number_that_they_show(ledger: Ledger, tmp_path: Path) -> None:
-    values = [0.1, 123456789.12, 190.12800000000001, 1e-7]
+    values = [0.1, 58077093.318645, 190.12800000000001, 1e-7]
     table = pa.Table.from_pylist([row(EffectiveCost=value, BilledCost=value) for value in values])
     report = ingest(ledger, write_parquet(tmp_path / "a.parquet", table))
     assert report.effective_cost == sum(round(Decimal(str(value)), 12) for value in values)
@@ -279,7 +288,6 @@ def test_quarantined_rows_are_kept_whole_and_once(ledger: Ledger, tmp_path: Path
     ingest(ledger, path)
     again = ingest(ledger, path)
     assert (again.unchanged, again.quarantined) == (7, 1)
-    assert ledger.quarantine is not None
     (file,) = ledger.quarantine.iterdir()
     (entry,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
     assert (entry["file"], entry["line"], entry["column"], entry["value"]) == ("bill.csv", 9, "BilledCost", "abc")
@@ -290,7 +298,6 @@ def test_report_names_a_hundred_rejected_rows_and_counts_all(ledger: Ledger, tmp
     report = ingest(ledger, write_csv(tmp_path / "bill.csv", [*ROWS, *[row(BilledCost=f"x{number}") for number in range(150)]]))
     assert (report.quarantined, len(report.reasons)) == (150, 100)
     assert report.reason_counts == {"BilledCost is not a finite number": 150}
-    assert ledger.quarantine is not None
     assert len(next(ledger.quarantine.iterdir()).read_text().splitlines()) == 150
 
 
@@ -319,9 +326,17 @@ REFUSED: dict[str, tuple[Any, type[InputError], str]] = {
     "empty gzip": (lambda d: text_file(d / "a.csv.gz", gzip.compress(b"")), DeliveryError, "is empty"),
     "empty list": (lambda d: text_file(d / "a.json", "[ ]"), DeliveryError, "is empty"),
     "empty Parquet": (lambda d: write_parquet(d / "a.parquet", focus_table(0)), DeliveryError, "is empty"),
-    "column missing": (lambda d: write_csv(d / "a.csv", [{k: v for k, v in ROWS[0].items() if k != "BilledCost"}]), SchemaError, "a.csv lacks the column BilledCost"),
+    "column missing": (
+        lambda d: write_csv(d / "a.csv", [{k: v for k, v in ROWS[0].items() if k != "BilledCost"}]),
+        SchemaError,
+        "a.csv lacks the column BilledCost",
+    ),
     "column twice": (lambda d: text_file(d / "a.csv", HEADER + ",billedcost\n" + ",".join("1" * 10) + "\n"), SchemaError, "twice"),
-    "wrong type": (lambda d: write_csv(d / "a.csv", [row(BilledCost="ten"), row(BilledCost="two")]), SchemaError, "none of its 2 rows can be counted; line 2: BilledCost 'ten'"),
+    "wrong type": (
+        lambda d: write_csv(d / "a.csv", [row(BilledCost="ten"), row(BilledCost="two")]),
+        SchemaError,
+        "none of its 2 rows can be counted; line 2: BilledCost 'ten'",
+    ),
     "only NaN": (lambda d: write_csv(d / "a.csv", [row(BilledCost="NaN")]), SpendDataError, "BilledCost 'NaN' is not a finite number"),
     "only reversed": (lambda d: write_csv(d / "a.csv", [row(ChargePeriodEnd="2025-01-01")]), SpendDataError, "is not after ChargePeriodStart"),
     "CSV cut in a line": (lambda d: cut(as_csv(d), 0.9), DeliveryError, "line 8 has"),
@@ -344,7 +359,11 @@ REFUSED: dict[str, tuple[Any, type[InputError], str]] = {
     "other ending": (lambda d: text_file(d / "a.xlsx", "x"), DeliveryError, "allowed are CSV"),
     "no such file": (lambda d: d / "nothing.csv", DeliveryError, "No such file or folder"),
     "folder without bills": (lambda d: d, DeliveryError, "holds no file"),
-    "two currencies": (lambda d: write_csv(d / "a.csv", [ROWS[0], row(BillingCurrency="EUR")]), SpendDataError, "USD (a.csv, line 2), EUR (a.csv, line 3)"),
+    "two currencies": (
+        lambda d: write_csv(d / "a.csv", [ROWS[0], row(BillingCurrency="EUR")]),
+        SpendDataError,
+        "USD (a.csv, line 2), EUR (a.csv, line 3)",
+    ),
 }
 
 

@@ -201,6 +201,13 @@ def test_pruning_gives_up_old_paths_and_keeps_quantiles_and_totals(store: Snapsh
     assert float(store.open(ids[2]).node_paths[0].sum()) > 0
 
 
+def test_pruning_fewer_snapshots_than_are_kept_does_nothing(store: SnapshotStore, draft: Snapshot) -> None:
+    for number in range(2):
+        store.write(variant(draft, number), created_at=NOON + timedelta(hours=number))
+    assert store.prune(keep=3) == []
+    assert len(store.prune(keep=0)) == 2
+
+
 def test_the_same_run_once_more_gives_pruned_paths_back(store: SnapshotStore, draft: Snapshot) -> None:
     written = store.write(draft)
     assert store.prune(keep=0) == [written.id]

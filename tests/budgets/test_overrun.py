@@ -54,7 +54,9 @@ def test_frame_of_totals_gives_one_probability_per_series() -> None:
     assert overrun_probability([1.0], totals.iloc[:1], 2.5) == 0.5
 
 
-@pytest.mark.parametrize(("spent", "totals", "budget", "field"), [(0.0, [1.0], np.nan, "budget"), (np.inf, [1.0], 1.0, "spent"), (0.0, [np.nan], 1.0, "totals")])
+@pytest.mark.parametrize(
+    ("spent", "totals", "budget", "field"), [(0.0, [1.0], np.nan, "budget"), (np.inf, [1.0], 1.0, "spent"), (0.0, [np.nan], 1.0, "totals")]
+)
 def test_numbers_that_are_not_finite_are_named(spent: float, totals: list[float], budget: float, field: str) -> None:
     with pytest.raises(InputError) as caught:
         overrun_probability(spent, totals, budget)

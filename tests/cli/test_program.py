@@ -14,7 +14,7 @@ from tests.cli.homes import Commands
 
 COMMANDS = (
     "demo", "ingest", "panel", "generate", "train", "backtest", "accuracy", "predict", "quarter", "whatif", "serve", "doctor",
-    "models list", "models show", "models promote", "budget add", "budget list", "budget remove", "budget risk",
+    "models list", "models show", "models promote", "models rollback", "budget add", "budget list", "budget remove", "budget risk",
 )  # fmt: skip
 
 
@@ -88,7 +88,19 @@ def test_bad_input_is_one_line_and_exit_code_2(forecast: Commands, empty_home: P
 
 
 @pytest.mark.parametrize(
-    "arguments", [["predict", "--period", "2027-Q1"], ["quarter"], ["panel"], ["train"], ["backtest"], ["budget", "risk"], ["accuracy"]]
+    "arguments",
+    [
+        ["predict", "--period", "2027-Q1"],
+        ["quarter"],
+        ["panel"],
+        ["train"],
+        ["backtest"],
+        ["budget", "risk"],
+        ["accuracy"],
+        ["models", "show"],
+        ["models", "promote", "spend/1"],
+        ["models", "rollback"],
+    ],
 )
 def test_command_without_spend_says_what_to_run_and_makes_no_folder(forecast: Commands, empty_home: Path, arguments: list[str]) -> None:
     ran = forecast(*arguments, "--json")

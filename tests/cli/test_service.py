@@ -67,9 +67,16 @@ def test_service_that_cannot_start_says_why(tmp_path: Path, monkeypatch: pytest.
     service.start()
     try:
         with pytest.raises(ModelError, match=r"service\.log"):
-            service.wait_until("/readyz", 20.0)
+            service.wait_until("/readyz", 8.0)
     finally:
         service.stop()
+
+
+def test_serve_with_records_that_cannot_be_used_is_an_input_error(forecast: Commands, empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORECAST_RECORDS", "nonsense://")
+    ran = forecast("serve", "--port", str(free_port()))
+    assert (ran.code, ran.out) == (2, "")
+    assert "FORECAST_RECORDS" in ran.err
 
 
 def test_doctor_of_an_empty_home_makes_nothing(forecast: Commands, empty_home: Path) -> None:

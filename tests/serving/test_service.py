@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def port(served_home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Ite
             wait_until_ready(number, process, folder / "serve.log")
             yield number
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            with suppress(ProcessLookupError):  # it may have ended by itself
+                os.killpg(process.pid, signal.SIGTERM)
             process.wait(30)
 
 

@@ -16,7 +16,7 @@ from forecast.snapshot import Snapshot
 from forecast.spend.periods import Period, parse_period, split
 from forecast.spend.scope import Scope
 from forecast.workflows.forecasts import forecast_answer
-from forecast.workflows.readings import read_scope
+from forecast.workflows.readings import read_groups, read_scope
 from tests.snapshots_for_tests import CUTOFF, make_snapshot, shared_snapshot
 
 QUARTER = parse_period("2027-Q1")
@@ -43,7 +43,9 @@ def slow_totals(snapshot: Snapshot, scope: Scope, period: Period) -> np.ndarray:
     return totals
 
 
-@pytest.mark.parametrize("text", ["", "team=ads", "provider=aws,team=search", "team=ads|search", "stage!=dev", "team=search,stage=prod,workload=index"])
+@pytest.mark.parametrize(
+    "text", ["", "team=ads", "provider=aws,team=search", "team=ads|search", "stage!=dev", "team=search,stage=prod,workload=index"]
+)
 @pytest.mark.parametrize("period", [QUARTER, RUNNING, Period(date(2027, 3, 1), date(2027, 10, 18)), Period(CUTOFF, CUTOFF + timedelta(days=1))])
 def test_total_is_what_adding_up_leaves_gives(snapshot: Snapshot, text: str, period: Period) -> None:
     scope = Scope.parse(text)
@@ -209,10 +211,12 @@ def test_quantiles_that_are_none_are_refused(snapshot: Snapshot, quantiles: tupl
 
 
 def test_too_many_rows_are_refused_before_they_are_made(snapshot: Snapshot) -> None:
-    with pytest.raises(InputError, match="narrow the scope or the period"):
-        from forecast.workflows.readings import read_groups
-
+    with pytest.raises(InputError, match="more than one answer holds") as caught:
         read_groups(snapshot, Scope(), ("resource",), QUARTER, most=100)
+    assert caught.value.field == "group_by"
+    days = Period(snapshot.first_day, snapshot.daily_end)
+    with pytest.raises(InputError, match="rows") as caught:
+        forecast_answer(snapshot, scope=Scope(), period=days, granularity="day", group_by=(*snapshot.hierarchy.dimensions, "sku"))
 
 
 def test_named_node_with_daily_rows_is_quick() -> None:

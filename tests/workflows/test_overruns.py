@@ -104,5 +104,5 @@ def test_amount_that_is_not_money_is_refused(snapshot: Snapshot, amount: float) 
 
 
 def test_period_beyond_the_horizon_says_how_far_it_sees(snapshot: Snapshot) -> None:
-    with pytest.raises(OutsideHorizonError, match="its horizon ends on"):
+    with pytest.raises(OutsideHorizonError, match="horizon ends on"):
         overrun_answer(snapshot, scope=ADS, period=parse_period("2030"), amount=1.0)

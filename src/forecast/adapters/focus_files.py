@@ -124,7 +124,9 @@ def stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, k
         raise _as_delivery_error(file, error) from error
     after = file.path.stat()
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise DeliveryError(f"{file.name} changed while it was read: ingest it again once it is complete", field="path", got=file.name, allowed="a file at rest")
+        raise DeliveryError(
+            f"{file.name} changed while it was read: ingest it again once it is complete", field="path", got=file.name, allowed="a file at rest"
+        )
     return staged
 
 
@@ -143,7 +145,9 @@ def _stage(connection: duckdb.DuckDBPyConnection, file: FocusFile, number: int, 
     select = normalising_sql(raw, columns, prepare(connection, raw, columns), row_checks, key_names, number)
     target = quoted_text(str(folder / f"staged_{number}.parquet"))
     execute(connection, f"COPY ({select}) TO {target} (FORMAT parquet, COMPRESSION snappy, ROW_GROUP_SIZE {_STAGING_ROWS})")
-    execute(connection, f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * FROM read_parquet({quoted_text(str(folder / 'staged_*.parquet'))})")
+    # Folders called name=value are not columns, neither above our own files nor above a vendor's.
+    every = ", ".join(quoted_text(str(folder / f"staged_{done}.parquet")) for done in range(number + 1))
+    execute(connection, f"CREATE OR REPLACE TEMP VIEW {STAGED} AS SELECT * FROM read_parquet([{every}], hive_partitioning = false)")
     (rows, bad) = execute(connection, f"SELECT count(*), count(fault) FROM {STAGED} WHERE file = ?", [number])[0]
     if not rows:
         raise DeliveryError(f"{file.name} is empty: it has a header and no rows", field="path", got="0 rows", allowed="at least one charge line")
@@ -180,7 +184,9 @@ def _check_beginning(file: FocusFile) -> None:
         if first != _PARQUET:
             raise _not_what_it_says(file, "Parquet")
         if last != _PARQUET or size < 12:
-            raise DeliveryError(f"{file.name} is cut off: it begins as Parquet and its footer is missing", field="path", got=f"{size} bytes", allowed="a whole file")
+            raise DeliveryError(
+                f"{file.name} is cut off: it begins as Parquet and its footer is missing", field="path", got=f"{size} bytes", allowed="a whole file"
+            )
     elif file.compressed and not first.startswith(_GZIP):
         raise _not_what_it_says(file, "gzip")
     elif not file.compressed and (first.startswith(_GZIP) or first == _PARQUET):
@@ -194,7 +200,9 @@ def _csv_reader(file: FocusFile, notes: list[str]) -> tuple[str, list[str]]:
         text = beginning.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if error.start < len(beginning) - 4 or size <= len(beginning):
-            raise DeliveryError(f"{file.name} is not UTF-8 text at byte {error.start}", field="path", got="other encoding", allowed="UTF-8") from error
+            raise DeliveryError(
+                f"{file.name} is not UTF-8 text at byte {error.start}", field="path", got="other encoding", allowed="UTF-8"
+            ) from error
         text = beginning.decode("utf-8-sig", errors="ignore")
     if not text.strip():
         raise DeliveryError(f"{file.name} is empty: it is blank", field="path", got="blank", allowed="at least one charge line")
@@ -204,7 +212,9 @@ def _csv_reader(file: FocusFile, notes: list[str]) -> tuple[str, list[str]]:
     if text.lstrip()[:1] in ("{", "["):
         raise _not_what_it_says(file, "CSV")
     if len(names) == 1 and (mark := next((mark for mark in (";", "\t", "|") if mark in names[0]), None)):
-        raise DeliveryError(f"{file.name} is separated by {mark!r}: got {names[0][:60]!r} as the header", field="path", got=mark, allowed="a comma between columns")
+        raise DeliveryError(
+            f"{file.name} is separated by {mark!r}: got {names[0][:60]!r} as the header", field="path", got=mark, allowed="a comma between columns"
+        )
     if not file.compressed and not _ends_with_line_end(file.path):
         notes.append(f"{file.name}: the last line has no line end; if the file was cut off there, its last value may be short")
     columns = ", ".join(f"'c{place}': 'VARCHAR'" for place in range(len(names)))
@@ -213,8 +223,8 @@ def _csv_reader(file: FocusFile, notes: list[str]) -> tuple[str, list[str]]:
     longest = min(max(size, 2**21), _LONGEST_LINE)
     raw = (
         f"SELECT row_number() OVER () AS row_number, * FROM read_csv({quoted_text(str(file.path))}, auto_detect = false, columns = {{{columns}}}, "
-        f"header = true, delim = ',', quote = '\"', escape = '\"', strict_mode = true, nullstr = ['', 'NULL', 'null'], compression = '{compression}', "
-        f"max_line_size = {longest})"
+        f"header = true, delim = ',', quote = '\"', escape = '\"', strict_mode = true, nullstr = ['', 'NULL', 'null'], "
+        f"compression = '{compression}', max_line_size = {longest}, hive_partitioning = false)"
     )
     return raw, names
 
@@ -223,7 +233,7 @@ def _self_describing_reader(connection: duckdb.DuckDBPyConnection, file: FocusFi
     """SQL that reads rows of a format that names its own columns, with those names and their DuckDB types."""
     path = quoted_text(str(file.path))
     if file.format == "parquet":
-        source, number, exclude = f"read_parquet({path}, file_row_number = true)", "file_row_number + 1", "file_row_number"
+        source, number, exclude = f"read_parquet({path}, file_row_number = true, hive_partitioning = false)", "file_row_number + 1", "file_row_number"
     else:
         beginning = _beginning(file)[0].removeprefix(b"\xef\xbb\xbf").lstrip()
         if not beginning:
@@ -237,7 +247,7 @@ def _self_describing_reader(connection: duckdb.DuckDBPyConnection, file: FocusFi
         # maximum_depth = 1 leaves each value as it stands: the specification decides on types, not a guess from a sample.
         source = (
             f"read_json({path}, format = '{layout}', maximum_depth = 1, sample_size = -1, map_inference_threshold = -1, records = true, "
-            f"compression = '{compression}', maximum_object_size = {_LONGEST_LINE})"
+            f"compression = '{compression}', maximum_object_size = {_LONGEST_LINE}, hive_partitioning = false)"
         )
         number, exclude = "row_number() OVER ()", ""
     described = execute(connection, f"DESCRIBE SELECT * FROM {source}")
@@ -265,8 +275,9 @@ def _check_columns(file: FocusFile, columns: Sequence[GivenColumn], key: Sequenc
     if missing:
         named = ", ".join(missing)
         got = [column.name for column in columns]
+        lacks = f"lacks the column{'s' if len(missing) > 1 else ''} {named}"
         raise SchemaError(
-            f"{file.name} lacks the column{'s' if len(missing) > 1 else ''} {named}: got {len(got)} columns ({_listed(got)}), required are {', '.join(focus.REQUIRED)}",
+            f"{file.name} {lacks}: got {len(got)} columns ({_listed(got)}), required are {', '.join(focus.REQUIRED)}",
             field=missing[0],
             got=got,
             allowed=", ".join(focus.REQUIRED),
@@ -292,8 +303,9 @@ def _refuse_hopeless(connection: duckdb.DuckDBPyConnection, staged: StagedFile) 
     value = value_at_fault(staged, check, str(whole_row))
     line = staged.line(int(str(row)))
     error = SchemaError if check.about_type and not _is_non_finite(value) else SpendDataError
+    first = f"line {line}: {check.column} {describe(check, value)}, allowed is {check.allowed}"
     raise error(
-        f"{staged.file.name}: none of its {staged.rows} rows can be counted; line {line}: {check.column} {describe(check, value)}, allowed is {check.allowed}",
+        f"{staged.file.name}: none of its {staged.rows} rows can be counted; {first}",
         field=check.column,
         got=value,
         allowed=check.allowed,

@@ -59,7 +59,8 @@ def texts_sql(source: str, objects: Sequence[ObjectColumn]) -> str:
         if column.table is None:
             sql = _read_sql(f"SELECT *, {_object_text(column.given)} AS written FROM ({sql})", column, "* EXCLUDE (written)")
         else:
-            sql = f"SELECT rows.*, read.* EXCLUDE (source) FROM ({sql}) AS rows LEFT JOIN {column.table} AS read ON read.source = {text_of(column.given, 'rows')}"
+            same = f"read.source = {text_of(column.given, 'rows')}"
+            sql = f"SELECT rows.*, read.* EXCLUDE (source) FROM ({sql}) AS rows LEFT JOIN {column.table} AS read ON {same}"
     return sql
 
 

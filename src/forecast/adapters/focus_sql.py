@@ -78,10 +78,9 @@ def normalising_sql(
     known = {column.focus_name: column for column in given if column.focus_name}
     by_object = {str(column.given.focus_name): column for column in objects}
     others = [column for column in given if not column.focus_name]
-    ledger_columns = ", ".join(
-        f"{quoted_name(by_object[column.name].object_name) if column.name in by_object else typed(column, known.get(column.name))} AS {quoted_name(column.name)}"
-        for column in focus.COLUMNS
-    )
+    objects_by_name = {name: quoted_name(column.object_name) for name, column in by_object.items()}
+    values = {column.name: objects_by_name.get(column.name) or typed(column, known.get(column.name)) for column in focus.COLUMNS}
+    ledger_columns = ", ".join(f"{value} AS {quoted_name(name)}" for name, value in values.items())
     fault = " ".join(f"WHEN {check.fails} THEN {number}" for number, check in enumerate(row_checks))
     optional = [column for name, column in known.items() if name not in focus.REQUIRED and focus.BY_NAME[name].kind != "string"]
     unread = [(column, f"{quoted_name(str(column.focus_name))} IS NULL AND NOT {is_empty(column)}") for column in optional]
@@ -136,7 +135,9 @@ def _key_identity(given: Sequence[GivenColumn], key: Sequence[str]) -> str:
     if not key:
         return "CAST(NULL AS VARCHAR)"
     by_name = {column.name: column for column in given}
-    parts = [f"{quoted_text((by_name[name].focus_name or name).lower() + '=')}, trim({text_of(by_name[name])})" for name in sorted(key, key=str.lower)]
+    parts = [
+        f"{quoted_text((by_name[name].focus_name or name).lower() + '=')}, trim({text_of(by_name[name])})" for name in sorted(key, key=str.lower)
+    ]
     return f"md5(concat('key', chr(31), {', chr(31), '.join(parts)}))"
 
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-import threading
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-from deltalake import DeltaTable
 from filelock import FileLock, Timeout
 
 from forecast.adapters import duck
@@ -25,7 +24,7 @@ from forecast.adapters.duck import execute, quoted_name
 from forecast.adapters.focus_files import find_files
 from forecast.adapters.ingest_report import IngestReport, RejectedRow
 from forecast.adapters.ledger_ingest import Progress, delivery_of, known_report, take_in
-from forecast.adapters.ledger_table import MOMENTS, SCHEMA, Scan, dimension_column, in_force_sql, naive_utc, scan_of
+from forecast.adapters.ledger_table import SCHEMA, Scan, TablePlace, dimension_column, in_force_sql, naive_utc, scan_of
 from forecast.errors import ConfigError, InputError
 from forecast.spend import focus
 from forecast.spend.dimensions import DIMENSIONS, UNKNOWN, is_name
@@ -51,19 +50,15 @@ class Ledger:
     def __init__(
         self, root: str | Path, *, storage_options: Mapping[str, str] | None = None, threads: int | None = None, quarantine: str | Path | None = None
     ) -> None:
-        self._address = str(root)
-        self._local = "://" not in self._address
-        self._options = dict(storage_options) if storage_options else None
+        self._place = TablePlace(str(root), dict(storage_options) if storage_options else None)
         self._threads = threads
-        self._beside = Path(self._address).absolute().parent if self._local else None
-        self.quarantine = Path(quarantine) if quarantine is not None else self._beside / "quarantine" if self._beside is not None else None
-        self._guard = threading.Lock()
-        self._table: DeltaTable | None = None
-        self._values: dict[str, tuple[str, ...]] = {}
-        self._values_version = -1
+        folder = self._place.folder
+        if quarantine is None and folder is None:
+            raise ConfigError(f"The ledger {root} needs a local folder for rows that cannot be counted: give `quarantine`")
+        self.quarantine = Path(quarantine) if quarantine is not None else Path(folder or "").parent / "quarantine"
 
     def __repr__(self) -> str:
-        return f"Ledger({self._address!r})"
+        return f"Ledger({self._place.address!r})"
 
     # Bills in
 
@@ -83,23 +78,11 @@ class Ledger:
 
         Raises DeliveryError, SchemaError or SpendDataError as described in `focus_files`; SpendDataError for several currencies.
         """
-        if self.quarantine is None:
-            raise ConfigError(f"The ledger {self._address} needs a folder for rows that cannot be counted: give `quarantine`")
         delivery = delivery_of(find_files([paths] if isinstance(paths, str | Path) else paths), _key_names(key), received_at, source)
         with self._exclusive() as spill:
-            if (report := known_report(self._opened(), delivery)) is not None:
+            if (report := known_report(self._place.opened(), delivery)) is not None:
                 return report
-            return take_in(
-                self._address,
-                delivery,
-                open_table=self._opened,
-                local=self._local,
-                quarantine=self.quarantine,
-                spill=spill,
-                storage_options=self._options,
-                threads=self._threads,
-                progress=progress,
-            )
+            return take_in(self._place, delivery, quarantine=self.quarantine, spill=spill, threads=self._threads, progress=progress)
 
     # Spend out
 
@@ -164,10 +147,11 @@ class Ledger:
 
     def summary(self) -> dict[str, Any]:
         """What is in force now: rows, first and last charge day, currency, number of deliveries, exact totals as text, by provider."""
-        effective, billed, start = (quoted_name(name) for name in (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START))
+        names = (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START, focus.BILLING_CURRENCY)
+        effective, billed, start, currency = (quoted_name(name) for name in names)
         with self._reading() as (connection, scan):
             sql = f"""
-                SELECT provider, count(*), min({start}), max({start}), sum({effective}), sum({billed}), any_value({quoted_name(focus.BILLING_CURRENCY)})
+                SELECT provider, count(*), min({start}), max({start}), sum({effective}), sum({billed}), any_value({currency})
                 FROM ({in_force_sql(scan, None)}) GROUP BY provider ORDER BY 5 DESC, 1
             """
             rows: list[Any] = execute(connection, sql)
@@ -180,7 +164,9 @@ class Ledger:
             "deliveries": deliveries,
             "effective_cost": format(sum((row[4] for row in rows), Decimal(0)), "f"),
             "billed_cost": format(sum((row[5] for row in rows), Decimal(0)), "f"),
-            "providers": [{"provider": row[0], "rows": row[1], "effective_cost": format(row[4], "f"), "billed_cost": format(row[5], "f")} for row in rows],
+            "providers": [
+                {"provider": row[0], "rows": row[1], "effective_cost": format(row[4], "f"), "billed_cost": format(row[5], "f")} for row in rows
+            ],
         }
 
     def deliveries(self) -> list[dict[str, Any]]:
@@ -201,7 +187,7 @@ class Ledger:
     @property
     def is_empty(self) -> bool:
         """Whether nothing was ever taken in."""
-        table = self._opened()
+        table = self._place.opened()
         return table is None or not table.file_uris()
 
     @property
@@ -215,36 +201,37 @@ class Ledger:
     @contextmanager
     def _reading(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
         """A connection of its own and the newest state of the table. InputError where there is nothing in it."""
-        table = self._opened()
+        table = self._place.opened()
         if table is None or not table.file_uris():
-            raise InputError("The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines")
+            raise InputError(
+                "The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines"
+            )
         connection = duck.connect(threads=self._threads)
         try:
-            yield connection, scan_of(table, connection, local=self._local)
+            yield connection, scan_of(self._place, table, connection)
         finally:
             connection.close()
-
-    def _opened(self) -> DeltaTable | None:
-        """The table at its newest version; None where there is none yet. Never an object that another thread moves on."""
-        with self._guard:
-            if not DeltaTable.is_deltatable(self._address, self._options):
-                return None
-            return DeltaTable(self._address, storage_options=self._options)
 
     @contextmanager
     def _exclusive(self) -> Iterator[Path | None]:
         """One ingestion at a time on this machine; yields the folder for staging. Object stores rely on the commit alone."""
-        if self._beside is None:
-            with nullcontext():
-                yield None
+        folder = self._place.folder
+        if folder is None:
+            yield None
             return
-        self._beside.mkdir(parents=True, exist_ok=True)
-        name = Path(self._address).name
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = folder.parent / f".{folder.name}.staging"
         try:
-            with FileLock(self._beside / f".{name}.lock", timeout=_LOCK_SECONDS):
-                yield self._beside
+            with FileLock(folder.parent / f".{folder.name}.lock", timeout=_LOCK_SECONDS):
+                # Nobody else is staging while we hold the lock: what lies there was left by a killed ingestion.
+                shutil.rmtree(staging, ignore_errors=True)
+                staging.mkdir()
+                try:
+                    yield staging
+                finally:
+                    shutil.rmtree(staging, ignore_errors=True)
         except Timeout as error:
-            raise InputError(f"Another ingestion into {self._address} has been running for {_LOCK_SECONDS} s", field="ledger", got=self._address) from error
+            raise InputError(f"Another ingestion into {folder} has been running for {_LOCK_SECONDS} s", field="ledger", got=str(folder)) from error
 
     def _conditions(self, connection: duckdb.DuckDBPyConnection, scan: Scan, scope: Scope) -> tuple[str, list[object]]:
         """The scope as ` WHERE …` with its parameters. Values never become SQL text."""

@@ -8,7 +8,10 @@ rows that gave way.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
@@ -16,6 +19,7 @@ from deltalake import DeltaTable
 
 from forecast.adapters.duck import quoted_name, quoted_text
 from forecast.adapters.focus_objects import value_sql
+from forecast.errors import ConfigError
 from forecast.spend import focus
 from forecast.spend.dimensions import DIMENSIONS, UNKNOWN
 
@@ -53,6 +57,31 @@ SCANNED = "delta_charges"
 
 
 @dataclass(frozen=True)
+class TablePlace:
+    """Where the table is: a folder, or an object store's address with the options that it needs."""
+
+    address: str
+    storage_options: dict[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.folder is not None and (marks := [mark for mark in "[]" if mark in str(self.folder)]):
+            # The Delta library takes them for part of a host name and dies of it.
+            raise ConfigError(f"The ledger cannot be in {self.folder}: got {' and '.join(marks)} in its path, allowed are folders without [ and ]")
+
+    @property
+    def folder(self) -> Path | None:
+        """The absolute folder; None for an object store."""
+        return None if "://" in self.address else Path(self.address).absolute()
+
+    def opened(self) -> DeltaTable | None:
+        """The table at its newest version, an object of the caller's own; None where there is none yet."""
+        address = self.address if self.folder is None else str(self.folder)
+        if not DeltaTable.is_deltatable(address, self.storage_options):
+            return None
+        return DeltaTable(address, storage_options=self.storage_options)
+
+
+@dataclass(frozen=True)
 class Scan:
     """One state of the table as a FROM clause.
 
@@ -61,11 +90,10 @@ class Scan:
 
     sql: str
     restated: bool
-    files: int
 
 
-def scan_of(table: DeltaTable, connection: duckdb.DuckDBPyConnection, *, local: bool) -> Scan:
-    """How `connection` reads the state that `table` stands at.
+def scan_of(place: TablePlace, table: DeltaTable, connection: duckdb.DuckDBPyConnection, *, months: Sequence[str] | None = None) -> Scan:
+    """How `connection` reads the state that `table` stands at; with `months`, only those billing months.
 
     A local table is read with DuckDB's own Parquet reader, which prunes and runs in parallel; elsewhere its Arrow
     dataset is registered, as DuckDB's object store access would have to be downloaded.
@@ -73,15 +101,20 @@ def scan_of(table: DeltaTable, connection: duckdb.DuckDBPyConnection, *, local: 
     actions = pa.table(table.get_add_actions(flatten=True))
     highest = actions.column("max.version").to_pylist() if "max.version" in actions.column_names else [None]
     restated = any(version is None or version > 1 for version in highest)
-    if not actions.num_rows:
-        empty = SCHEMA.empty_table()
-        connection.register(SCANNED, empty)
-        return Scan(SCANNED, False, 0)
-    if not local:
+    if place.folder is None:
         connection.register(SCANNED, table.to_pyarrow_dataset())
-        return Scan(SCANNED, restated, actions.num_rows)
-    files = ", ".join(quoted_text(uri) for uri in sorted(table.file_uris()))
-    return Scan(f"read_parquet([{files}], hive_partitioning = true, hive_types = {{'{PARTITION}': VARCHAR}})", restated, actions.num_rows)
+        listed = ", ".join(quoted_text(month) for month in months or ())
+        return Scan(SCANNED if months is None else f"(SELECT * FROM {SCANNED} WHERE {PARTITION} IN ({listed}))", restated)
+    # Not the table's own list of files: it writes a blank in the folder's name as %20.
+    paths = zip(actions.column("path").to_pylist(), actions.column(f"partition.{PARTITION}").to_pylist(), strict=True)
+    files = [str(place.folder / unquote(path)) for path, month in paths if months is None or month in months]
+    if not files:
+        connection.register(SCANNED, SCHEMA.empty_table())
+        return Scan(SCANNED, False)
+    # The month is made from the row and not read from the path, whose other folders may be called name=value too.
+    month = f"strftime(make_timestamp(epoch_us({quoted_name(focus.BILLING_START)})), '%Y-%m') AS {PARTITION}"
+    listed = ", ".join(quoted_text(file) for file in sorted(files))
+    return Scan(f"(SELECT {month}, * FROM read_parquet([{listed}], hive_partitioning = false))", restated)
 
 
 def in_force_sql(scan: Scan, as_of: dt.datetime | None, *, start: dt.datetime | None = None, end: dt.datetime | None = None) -> str:

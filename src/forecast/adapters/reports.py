@@ -19,7 +19,7 @@ from forecast.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
     from openpyxl import Workbook
-    from openpyxl.cell.cell import Cell
+    from openpyxl.cell.cell import Cell, MergedCell
     from openpyxl.worksheet.worksheet import Worksheet
 
 
@@ -82,7 +82,7 @@ PERCENT = "0.0%"
 
 QUANTILES_MEAN = (
     "P10, P50 and P90: in one of ten futures the total is below P10, in half of them below P50, in nine of ten below P90. "
-    "The mean is what it comes to on average; only means add up over rows."
+    "The mean is what it comes to on average."
 )
 COSTS = {"effective": "effective (amortised: prepaid and reserved cost counts when it is used)", "billed": "billed (as invoiced, for cash budgets)"}
 _AMOUNTS = ("mean", "p10", "p50", "p90", "last_quarter", "change", "change_percent", "budget", "overrun_probability")
@@ -137,15 +137,17 @@ def _workbook(answer: Mapping[str, Any]) -> Workbook:
     from openpyxl import Workbook
 
     book = Workbook()
-    sheet: Worksheet = book.active
-    sheet.title = "Forecast"
-    _fill_forecast(sheet, answer)
+    for empty in book.worksheets:
+        book.remove(empty)
+    _fill_forecast(book.create_sheet("Forecast"), answer)
     _fill_about(book.create_sheet("About"), answer)
     return book
 
 
 def _fill_forecast(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
     from openpyxl.styles import Alignment, Border, Font, PatternFill, Side
+    from openpyxl.utils import get_column_letter
+    from openpyxl.worksheet.properties import PageSetupProperties
 
     groups, currency, last = list(answer["by"]), answer["currency"], answer["last_quarter"]
     told = "actual" if last["over"] else "actual and forecast"
@@ -166,13 +168,15 @@ def _fill_forecast(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
             value = row[name]
             sheet.cell(number, column, value / 100.0 if name == "change_percent" and value is not None else value).number_format = form
         if is_total:
-            for cell in sheet[number]:
-                cell.font, cell.border = Font(bold=True), Border(top=Side("thin"))
+            for column in range(1, n_names + len(titles) + 1):
+                written = sheet.cell(number, column)
+                written.font, written.border = Font(bold=True), Border(top=Side("thin"))
     last_row = sheet.max_row
-    sheet.freeze_panes = sheet.cell(2, n_names + 1)
+    sheet.freeze_panes = sheet.cell(2, n_names + 1).coordinate
     for column in range(1, n_names + len(titles) + 1):
-        texts = [len(str(cell.value or "")) for cell in sheet[sheet.cell(1, column).column_letter][1:]] if column <= n_names else [13]
-        sheet.column_dimensions[sheet.cell(1, column).column_letter].width = min(max(14, *texts) + 2, 48)
+        letter = get_column_letter(column)
+        texts = [len(str(each.value or "")) for each in sheet[letter][1:]] if column <= n_names else [13]
+        sheet.column_dimensions[letter].width = min(max(14, *texts) + 2, 48)
     origin = f"{answer['quarter']}: {answer['start']} to {answer['end']} (exclusive), {answer['cost']} cost in {currency}. "
     origin += f"Snapshot {answer['snapshot_id'][:12]}, cutoff {answer['cutoff']}; more on the sheet About."
     for number, text in enumerate([origin, QUANTILES_MEAN, *answer["notes"], *answer["warnings"]], start=last_row + 2):
@@ -180,7 +184,7 @@ def _fill_forecast(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
     if answer["rows"]:
         _add_chart(sheet, answer, n_names)
     sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
-    sheet.sheet_properties.pageSetUpPr.fitToPage = True
+    sheet.sheet_properties.pageSetUpPr = PageSetupProperties(fitToPage=True)
     sheet.print_title_rows = "1:1"
 
 
@@ -240,7 +244,7 @@ def _count(cutoffs: Any) -> int | None:
     return cutoffs if isinstance(cutoffs, int | None) else len(cutoffs)
 
 
-def _write_text(sheet: Worksheet, row: int, column: int, text: str) -> Cell:
+def _write_text(sheet: Worksheet, row: int, column: int, text: str) -> Cell | MergedCell:
     """Text that stays text: a team called `=1+1` is a name and no formula."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 

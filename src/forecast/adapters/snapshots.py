@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from forecast.adapters.folders import MANIFEST, canonical, check_files, describe_files, digest_of, read_manifest, settle, sweep, written_aside
 from forecast.errors import ArtifactError, InputError, NotFoundError
+from forecast.evaluation.quantiles import sorted_quantiles
 from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.hierarchy import Hierarchy
 from forecast.spend.periods import Period, split
@@ -164,7 +165,7 @@ class SnapshotStore:
         Quantiles, totals, history and the backtest record stay for ever. A reader that has the paths mapped keeps them.
         """
         ids = self.ids()
-        spared = {*ids[len(ids) - keep :], *keep_ids} if keep > 0 else set(keep_ids)
+        spared = {*ids[max(len(ids) - keep, 0) :], *keep_ids}
         found = []
         for snapshot_id in ids:
             folder = self.folder / snapshot_id
@@ -218,7 +219,7 @@ def _totals(draft: Snapshot) -> dict[str, NDArray[Any]]:
     weights = np.stack([draft.future_weights(period) for period in periods])  # (n_periods, n_steps)
     quantiles = np.empty((draft.node_paths.shape[0], len(periods), len(QUANTILES)), dtype=np.float32)
     for node, paths in enumerate(draft.node_paths):
-        quantiles[node] = np.quantile(weights @ paths, QUANTILES, axis=1).T
+        quantiles[node] = sorted_quantiles(weights @ paths, QUANTILES)
     return {
         "starts": np.array([period.start for period in periods], dtype="datetime64[D]"),
         "ends": np.array([period.end for period in periods], dtype="datetime64[D]"),

@@ -113,7 +113,7 @@ def price_volume_mix(current: pd.DataFrame, reference: pd.DataFrame) -> tuple[fl
     if not names:
         return None
     now, usual = (frame.groupby(names, observed=True)[["cost", "quantity"]].sum(min_count=1) for frame in (current, reference))
-    joined = now.join(usual, how="outer", lsuffix="_now", rsuffix="_usual").fillna(0.0)
+    joined = now.add_suffix("_now").join(usual.add_suffix("_usual"), how="outer").fillna(0.0)
     cost_now, cost_usual = joined["cost_now"].to_numpy(), joined["cost_usual"].to_numpy()
     quantity_now, quantity_usual = joined["quantity_now"].to_numpy(), joined["quantity_usual"].to_numpy()
     if ((quantity_now <= 0) & (cost_now != 0)).any() or ((quantity_usual <= 0) & (cost_usual != 0)).any():

@@ -23,6 +23,7 @@ CLIP, FLAG = 3.0, 4.5
 """In scales: residuals teach no more than CLIP, and beyond FLAG not at all."""
 NEW_NORMAL = 5.0
 """After so many flagged values (leaking by a third for every normal one) the level moves to them."""
+OFTEN = 0.02
 WAIT = 8
 """Values of a new series before it can be surprising."""
 SMALLEST_SCALE = 0.01
@@ -95,20 +96,22 @@ class Expectation:
 
 
 def transform_constant(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) c of asinh(y / c): a tenth of the median of what is not zero; 1 where a series has nothing."""
-    size = np.abs(values)
+    """(n,) c of asinh(y / c): a tenth of the median of what is not zero; 1 where a series has nothing.
+
+    A series that is often negative swings around zero, where a logarithm would hide its outliers: it stays on a linear scale.
+    """
     constants = np.ones(len(values))
-    for row, line in enumerate(size):
-        spent = line[np.isfinite(line) & (line > 0)]
+    for row, line in enumerate(values):
+        spent = line[np.isfinite(line) & (line != 0)]
         if len(spent):
-            constants[row] = 0.1 * np.median(spent)
+            constants[row] = (5.0 if np.mean(spent < 0) > OFTEN else 0.1) * np.median(np.abs(spent))
     return np.maximum(constants, 1e-9)
 
 
 def phases(ds: pd.DatetimeIndex, freq: str) -> tuple[NDArray[np.int64], int]:
     """Phase of the season of each time and how many there are: weekdays for days, hours of the day below that, none above."""
     offset = pd.tseries.frequencies.to_offset(freq)
-    if isinstance(offset, pd.tseries.offsets.Day) or str(offset.name).startswith("D"):
+    if isinstance(offset, (pd.tseries.offsets.Day, pd.tseries.offsets.BusinessDay)):
         return np.asarray(ds.day_of_week, dtype=np.int64), 7
     if isinstance(offset, pd.tseries.offsets.Tick):
         return np.asarray(ds.hour, dtype=np.int64), 24

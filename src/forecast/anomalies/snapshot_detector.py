@@ -178,11 +178,12 @@ def score_by_quantiles(
     high, low = np.maximum(tables[:, -1] - median, least), np.maximum(median - tables[:, 0], least)
     spread_table = tables.copy()
     spread_table[:, -1], spread_table[:, 0] = median + high, median - low
-    below = _position(costs, spread_table, wanted)
+    # A cost that many paths share counts on both sides.
+    below, not_above = (_position(costs, spread_table, wanted, strictly) for strictly in (False, True))
     distance = costs - median
     rise = state.tail.survival(np.maximum(distance / high, 1.0), upper=True)
     fall = state.tail.survival(np.maximum(-distance / low, 1.0), upper=False)
-    above_p = np.where(distance > high, rise, np.maximum(1.0 - below, OUTER))
+    above_p = np.where(distance > high, rise, np.maximum(1.0 - not_above, OUTER))
     below_p = np.where(-distance > low, fall, np.maximum(below, OUTER))
     first, last = int(np.argmin(np.abs(wanted - 0.025))), int(np.argmin(np.abs(wanted - 0.975)))
     return RowScores(means, tables[:, first], tables[:, last], np.clip(2.0 * np.minimum(above_p, below_p), SMALLEST_P, 1.0))
@@ -203,9 +204,10 @@ def score_by_expectation(
     )
 
 
-def _position(costs: NDArray[np.float64], tables: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+def _position(costs: NDArray[np.float64], tables: NDArray[np.float64], levels: NDArray[np.float64], strictly: bool) -> NDArray[np.float64]:
     """(m,) level of each cost in its own table, linear between quantiles, held to the table's first and last level."""
-    right = np.clip((tables <= costs[:, None]).sum(axis=1), 1, len(levels) - 1)
+    passed = tables < costs[:, None] if strictly else tables <= costs[:, None]
+    right = np.clip(passed.sum(axis=1), 1, len(levels) - 1)
     rows = np.arange(len(costs))
     low, high = tables[rows, right - 1], tables[rows, right]
     part = np.where(high > low, (costs - low) / np.where(high > low, high - low, 1.0), 0.5)

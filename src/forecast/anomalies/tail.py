@@ -35,12 +35,16 @@ class Tail:
     lower: NDArray[np.float64]
 
     def p_values(self, surprises: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Two-sided p-values: twice the smaller side, at most 1; NaN stays NaN."""
-        below = np.interp(surprises, self.body, LEVELS)
+        """Two-sided p-values: twice the smaller side, at most 1; NaN stays NaN.
+
+        What happens often is not rare: a value that many share counts on both sides.
+        """
         high, low = self.body[-1], self.body[0]
+        hair = 1e-9 * (high - low)
+        below, not_above = np.interp(surprises + hair, self.body, LEVELS), np.interp(surprises - hair, self.body, LEVELS)
         rise = self.survival(np.maximum(surprises / high, 1.0), upper=True)
         fall = self.survival(np.maximum(surprises / low, 1.0), upper=False)
-        above_p = np.where(surprises > high, rise, 1.0 - below)
+        above_p = np.where(surprises > high, rise, 1.0 - not_above)
         below_p = np.where(surprises < low, fall, below)
         return np.clip(2.0 * np.minimum(above_p, below_p), SMALLEST_P, 1.0)
 

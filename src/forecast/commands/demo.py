@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.commands.console import JsonOption, Progress, emit, line, money, note, origin, table, working
+from forecast.commands.console import JsonOption, emit, line, money, note, origin, table, working
 from forecast.commands.home import Home
 from forecast.errors import InputError, ModelError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from forecast.commands.processes import ServiceProcess
     from forecast.company.generate import Company
 
-SPIKE = 4.0
+SPIKE = 10.0
 """The demo asks about a day that cost this many times the forecast."""
 
 
@@ -107,20 +107,21 @@ def prepare(home: Home, timings: Timings, seed: int, days: int, teams: int) -> N
     """Generate, ingest, budgets, train; the steps that come before the service."""
     from datetime import UTC, datetime
 
+    from forecast.commands.models import train_home
     from forecast.commands.spend import ingest_into, write_company
     from forecast.company.generate import generate
 
-    with working("Demo") as progress, timings.step("generate"):
+    with timings.step("generate"), working("Demo") as progress:
         progress("generating a company", None)
         company = generate(seed, days, teams)
         home.make()
         rows = write_company(company, home.folder / "demo")
         _mark(home).write_text(json.dumps({"seed": seed, "days": days, "teams": teams}), encoding="utf-8")
-    with working("Demo") as progress, timings.step("ingest"):
+    with timings.step("ingest"), working("Demo") as progress:
         ingest_into(home, [rows], key=None, received_at=datetime.now(UTC), source="forecast demo", progress=progress)
         put_budgets(home, company)
-    with working("Demo") as progress, timings.step("train"):
-        train_home(home, progress)
+    with timings.step("train"):
+        train_home(home)
 
 
 def put_budgets(home: Home, company: Company) -> None:
@@ -134,12 +135,6 @@ def put_budgets(home: Home, company: Company) -> None:
         days = row["start"].date(), row["end"].date()
         budget = Budget(str(row["id"]), Scope.parse(str(row["scope"])), *days, float(row["amount"]), str(row["currency"]))
         home.records.put_budget(budget, now=now)
-
-
-def train_home(home: Home, progress: Progress) -> None:
-    from training.train import train
-
-    train(home.settings, home.ledger, home.records, home.snapshots, progress=progress)
 
 
 def ask_first_questions(service: ServiceProcess, timings: Timings) -> dict[str, Any]:
@@ -233,4 +228,6 @@ def show_anomalies(answer: Mapping[str, Any]) -> None:
         for row in answer["rows"]
     ]
     table("", ["scope", "day", "cost", "expected", "usually", "p-value", "strange"], rows, left=2)
+    for incident in answer.get("incidents") or ():
+        line(incident["sentence"])
     origin(answer)

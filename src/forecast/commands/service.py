@@ -35,6 +35,7 @@ def serve(
     host = "127.0.0.1" if host == "localhost" else host
     check_address(host, port)
     home.make()
+    trained = bool(home.records.snapshots())  # an address that cannot be used is told here, not by workers that start over and over
     service = ServiceProcess(home.settings, host=host, port=port, workers=workers)
     with stoppable():
         try:
@@ -42,7 +43,7 @@ def serve(
             seconds = service.wait_until("/livez")
             document = {"address": service.address, "home": str(home.folder), "workers": workers, "seconds": round(seconds, 2)}
             emit(document, as_json, lambda: line(f"Listening on {service.address} (home {home.folder}); Ctrl-C stops"))
-            if not home.has_records or not home.records.snapshots():
+            if not trained:
                 note("forecast: there is no snapshot yet, so questions are answered with 503 until `forecast train` has run")
             code = service.wait()
         except KeyboardInterrupt:

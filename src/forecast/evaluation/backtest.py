@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from forecast.errors import InputError
 from forecast.evaluation import metrics
 from forecast.evaluation.cutoffs import season_of
+from forecast.evaluation.quantiles import sorted_quantiles
 from forecast.evaluation.summary import QUANTILES, quantile_column, record_of, summarise
 from forecast.paths import SpendPaths, overlap
 from forecast.spend.hierarchy import Hierarchy
@@ -171,7 +172,7 @@ def _evaluate(task: _Task) -> pd.DataFrame:
         if not complete.any():
             continue
         drawn, came = samples[number][complete], actual[number][complete]
-        quantiles = np.quantile(drawn, QUANTILES, axis=1)
+        quantiles = sorted_quantiles(drawn, QUANTILES)
         columns: dict[str, Any] = {
             "cutoff": cutoff,
             "days": days,
@@ -181,7 +182,7 @@ def _evaluate(task: _Task) -> pd.DataFrame:
             "end": cutoff + (days + 1) * offset,
             "actual": came,
             "mean": drawn.mean(axis=1),
-            **{quantile_column(level): quantiles[place] for place, level in enumerate(QUANTILES)},
+            **{quantile_column(level): quantiles[:, place] for place, level in enumerate(QUANTILES)},
             "pit": metrics.pit(came, drawn),
             "crps": metrics.crps(came, drawn),
             "run_rate": run_rate[number][complete],

@@ -22,7 +22,7 @@ from scipy import stats
 
 from forecast.forecasters.history import Floats, History, Ints
 
-EPSILON = 0.1
+EPSILON = 0.25
 """Share of the recent level added to a point before a ratio is taken: keeps the ratio of a series that wakes up finite."""
 
 LEAST_KNOWN = 8
@@ -153,13 +153,9 @@ class ErrorBank:
 
 
 def small_sample_stretch(independent: float) -> float:
-    """Half of the widening that a Student-t interval with `independent` observations has over a normal one, at 80 %.
-
-    Half, because series lend each other shape; the value is checked on totals of generated companies (benchmarks/).
-    """
+    """The widening that a Student-t interval with `independent` observations has over a normal one, at 80 %."""
     count = max(independent, 3.0)
-    full = stats.t.ppf(0.9, count - 1) * np.sqrt(1 + 1 / count) / stats.norm.ppf(0.9)
-    return float(1 + 0.5 * (full - 1))
+    return float(stats.t.ppf(0.9, count - 1) * np.sqrt(1 + 1 / count) / stats.norm.ppf(0.9))
 
 
 def _stretched(mean_ratio: Floats, stretch: float) -> Floats:
@@ -185,10 +181,12 @@ def _correct_bias(
     came = (np.nan_to_num(actual).sum(axis=2) * weight).sum(axis=1)
     expected = (np.where(np.isfinite(actual), base, 0.0).sum(axis=2) * weight).sum(axis=1)
     multiplicative = known & ~additive & (expected > 0)
-    pool = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else 1.0 / (1.0 + EPSILON)
+    neutral = 1.0 / (1.0 + EPSILON)
+    seen = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else neutral
+    pool = neutral + trust * (np.clip(seen, 0.8 * neutral, 1.25 * neutral) - neutral)
     share = trust * mass
     own = np.where(multiplicative, came / np.maximum(expected, 1e-300), pool)
-    wanted = np.where(additive, share * mean, share * own + (1 - share) * np.clip(pool, 0.8, 1.2))
+    wanted = np.where(additive, share * mean, share * own + (1 - share) * pool)
     factor = np.where(multiplicative & (mean > 0.05 * wanted), wanted / np.maximum(mean, 1e-12), 1.0)
     shifted = ratios - np.where(known & additive, mean - wanted, 0.0)[:, None, None]
     return np.where(additive[:, None, None], shifted, ratios * factor[:, None, None])

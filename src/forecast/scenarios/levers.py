@@ -81,7 +81,7 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
     if not isinstance(data, Mapping):
         raise PlanError(f"{where} is not a table: got {type(data).__name__}", field=where, got=repr(data), allowed="a table with a type")
     kind = data.get("type")
-    if kind not in FIELDS:
+    if not isinstance(kind, str) or kind not in FIELDS:
         near = get_close_matches(str(kind), list(FIELDS), n=1)
         hint = f"; nearest: {near[0]}" if near else ""
         raise PlanError(f"{where}.type is not one that is known: got {kind!r}{hint}", field=f"{where}.type", got=kind, allowed=", ".join(FIELDS))

@@ -47,7 +47,7 @@ def fan_chart(points: Sequence[FanPoint], cutoff: date, currency: str, title: st
             f'<text x="{LEFT - 8}" y="{y(tick) + 4}" text-anchor="end">{short_money(tick)}</text>'
             for tick in ticks
         ),
-        f'<text x="{LEFT - 8}" y="{HEIGHT - 12}" text-anchor="end">{escape(currency)}</text>',
+        f'<text x="{LEFT + 4}" y="{TOP + 12}">{escape(currency)} a week</text>',
         *(f'<text x="{x(day)}" y="{HEIGHT - 12}" text-anchor="middle">{day:%b %Y}</text>' for day in month_starts(first, last)),
         f'<polygon class="band" points="{_path([*upper, *lower])}"/>' if len(future) > 1 else "",
         f'<polyline class="median" points="{_path([(x(point.start), y(point.p50)) for point in future])}"/>' if len(future) > 1 else "",
@@ -56,7 +56,8 @@ def fan_chart(points: Sequence[FanPoint], cutoff: date, currency: str, title: st
     if past and len(future) > 1:
         edge = x(past[-1].start)
         parts.append(f'<line class="edge" x1="{edge}" x2="{edge}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
-        parts.append(f'<text x="{edge - 6}" y="{TOP + 12}" text-anchor="end">actual</text><text x="{edge + 6}" y="{TOP + 12}">forecast</text>')
+        below = HEIGHT - BOTTOM - 8
+        parts.append(f'<text x="{edge - 6}" y="{below}" text-anchor="end">actual</text><text x="{edge + 6}" y="{below}">forecast</text>')
     return "".join([*parts, "</svg>"])
 
 

@@ -19,6 +19,7 @@ MOST_ROWS = 10_000
 MOST_LEVERS = 50
 MOST_SCOPE = 4_000
 """Characters of a scope, however it is written."""
+MOST_LEVER = 3 * MOST_SCOPE
 LARGEST_AMOUNT = 1e15
 FIRST_YEAR, LAST_YEAR = 1970, 2200
 
@@ -34,6 +35,9 @@ def read_scope(value: Any) -> Scope:
         return value
     if value is not None and not isinstance(value, str | Mapping):
         raise InputError("scope is neither text nor an object", field="scope", got=value, allowed='"team=ads,stage!=dev" or {"team": ["ads"]}')
+    # Before parsing, and not after: a text of megabytes would keep the service busy only to be refused.
+    if value is not None and (length := written_length(value)) > MOST_SCOPE:
+        raise InputError(f"scope has {length} characters", field="scope", got=length, allowed=f"at most {MOST_SCOPE} characters")
     if isinstance(value, Mapping):
         for name, values in value.items():
             if not (isinstance(values, str) or (isinstance(values, list) and all(isinstance(item, str) for item in values))):
@@ -41,11 +45,25 @@ def read_scope(value: Any) -> Scope:
                     f"scope.{name} is neither text nor a list of texts", field=f"scope.{name}", got=values, allowed="text or a list of texts"
                 )
     scope = Scope.parse(value)
-    if len(str(scope)) > MOST_SCOPE:
-        raise InputError(f"scope is longer than {MOST_SCOPE} characters", field="scope", got=str(scope), allowed=f"at most {MOST_SCOPE} characters")
     if any(ord(character) < 32 for character in str(scope)):
         raise InputError("scope contains a control character", field="scope", got=str(scope), allowed="printable text")
     return scope
+
+
+def written_length(value: Any) -> int:
+    """Characters of a value of JSON, however deep it is."""
+    if isinstance(value, Mapping):
+        return sum(len(str(name)) + written_length(item) + 1 for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return sum(written_length(item) + 1 for item in value)
+    return len(value) if isinstance(value, str) else 8
+
+
+def read_lever(value: Any) -> Any:
+    """A lever as it was sent, unless it is longer than any can be; its own reader checks the rest."""
+    if (length := written_length(value)) > MOST_LEVER:
+        raise InputError(f"lever has {length} characters", field="levers", got=length, allowed=f"at most {MOST_LEVER} characters")
+    return value
 
 
 def read_dimensions(value: Any) -> tuple[str, ...]:
@@ -54,6 +72,8 @@ def read_dimensions(value: Any) -> tuple[str, ...]:
         value = list(value)
     if not (isinstance(value, str) or (isinstance(value, list) and all(isinstance(item, str) for item in value))):
         raise InputError("group_by is neither text nor a list of texts", field="group_by", got=value, allowed='"team,service" or ["team", "service"]')
+    if (length := written_length(value)) > MOST_SCOPE:
+        raise InputError(f"group_by has {length} characters", field="group_by", got=length, allowed="at most 5 names")
     names = parse_dimensions(value)
     if len(names) > 5:
         raise InputError(f"group_by names {len(names)} dimensions", field="group_by", got=len(names), allowed="at most 5")
@@ -62,7 +82,7 @@ def read_dimensions(value: Any) -> tuple[str, ...]:
 
 def read_moment_day(value: Any) -> date:
     """The UTC day of a moment that is written as a day or a time stamp."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > 40:
         raise InputError("as_of is not a day or a time", field="as_of", got=value, allowed="YYYY-MM-DD or an ISO 8601 time")
     return parse_day(value, "as_of")
 
@@ -211,10 +231,8 @@ class WhatIfRequest(PeriodChoice):
         }
     )
 
-    levers: Annotated[tuple[dict[str, Any], ...], Field(max_length=MOST_LEVERS)] = ()
-    granularity: Literal["day", "week", "month", "quarter", "year"] | None = Field(
-        default=None, description="without it one row a group"
-    )
+    levers: Annotated[tuple[Annotated[dict[str, Any], BeforeValidator(read_lever)], ...], Field(max_length=MOST_LEVERS)] = ()
+    granularity: Literal["day", "week", "month", "quarter", "year"] | None = Field(default=None, description="without it one row a group")
     group_by: GroupBy | None = Field(default=None, description="leaf dimensions of the rows; without it the team")
     compare_to: None = Field(default=None, description="reserved for named scenarios")
 

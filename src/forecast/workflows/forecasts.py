@@ -16,7 +16,7 @@ from forecast.spend.periods import Granularity, Period, check_fiscal_start, spli
 from forecast.spend.scope import Scope
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.records import backtest_record
-from forecast.workflows.summary import STANDARD, distribution, heading, quantile_key, quantiles_of
+from forecast.workflows.summary import STANDARD, distribution, heading, means_of, quantile_key, quantiles_of
 
 MOST_ROWS = 20_000
 
@@ -79,7 +79,7 @@ def _rows(snapshot: Snapshot, reading: Reading, buckets: Sequence[Period], extra
     ready = _ready_quantiles(snapshot, reading, buckets, levels)
     if ready is None:
         samples = reading.buckets(buckets)
-        means, found = samples.mean(axis=1), quantiles_of(samples, levels)
+        means, found = means_of(samples), quantiles_of(samples, levels)
     else:
         means, found = ready
     rows = []

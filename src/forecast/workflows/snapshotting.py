@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import InputError
+from forecast.evaluation.quantiles import sorted_quantiles
 from forecast.paths import SpendPaths
 from forecast.snapshot import QUANTILES, Snapshot, month_steps
 from forecast.spend.hierarchy import Hierarchy, sum_rows
@@ -79,19 +80,10 @@ def build_snapshot(
 
 
 def step_quantiles(paths: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(n, n_steps, n_paths) → (n, n_steps, len(QUANTILES)), as `np.quantile` would, node by node in one sort each.
-
-    np.quantile moves the quantile axis through float64 copies of everything; sorting float32 rows in place of that took a
-    tenth of its time on 100 nodes × 134 steps × 1,000 paths.
-    """
+    """(n, n_steps, n_paths) → (n, n_steps, len(QUANTILES)), node by node, so that the sorted copy stays small."""
     found = np.empty((*paths.shape[:2], len(QUANTILES)), dtype=np.float32)
-    place = np.array(QUANTILES) * (paths.shape[2] - 1)
-    low = np.floor(place).astype(np.int64)
-    high = np.minimum(low + 1, paths.shape[2] - 1)
     for node, values in enumerate(paths):
-        ordered = np.sort(values, axis=1)
-        below, above = ordered[:, low].astype(np.float64), ordered[:, high].astype(np.float64)
-        found[node] = below + (place - low) * (above - below)
+        found[node] = sorted_quantiles(values, QUANTILES)
     return found
 
 

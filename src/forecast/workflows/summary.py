@@ -31,11 +31,16 @@ def quantiles_of(samples: NDArray[np.floating], levels: Sequence[float]) -> NDAr
     return lower + (upper - lower) * (position - low)
 
 
+def means_of(samples: NDArray[np.floating]) -> NDArray[np.float64]:
+    """(…, n_paths) → (…) means, held between the least and the largest sample: the mean of equal numbers is that number."""
+    return np.clip(samples.mean(axis=-1, dtype=np.float64), samples.min(axis=-1), samples.max(axis=-1))
+
+
 def distribution(samples: NDArray[np.floating], quantiles: Sequence[float] | None = None) -> dict[str, Any]:
     """(n_paths,) samples → {mean, p10, p50, p90} and, where quantiles are named, {quantiles: {"0.1": …}}."""
     levels = (*STANDARD, *(quantiles or ()))
     found = quantiles_of(samples, levels).tolist()
-    summary: dict[str, Any] = {"mean": float(samples.mean(dtype=np.float64)), "p10": found[0], "p50": found[1], "p90": found[2]}
+    summary: dict[str, Any] = {"mean": float(means_of(samples)), "p10": found[0], "p50": found[1], "p90": found[2]}
     if quantiles is not None:
         summary["quantiles"] = dict(zip(map(quantile_key, quantiles), found[3:], strict=True))
     return summary

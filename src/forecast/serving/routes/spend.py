@@ -9,7 +9,6 @@ from typing import Annotated, Any
 
 from fastapi import Query
 from fastapi.routing import APIRoute
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -21,6 +20,7 @@ from forecast.serving.answers import SpendReport
 from forecast.serving.bodies import content_type, read_body, wrong_type
 from forecast.serving.deliveries import ALLOWED_TYPES, KINDS, write_delivery
 from forecast.serving.documents import problems, success
+from forecast.serving.problems import LOGGER
 from forecast.serving.responses import json_response, stores_of
 
 MOST_SPEND = 64 * 1024 * 1024
@@ -89,7 +89,7 @@ def log_delivery(records: Records, report: IngestReport) -> None:
                 report=report.as_dict(),
             )
         )
-    except SQLAlchemyError:
+    except Exception:
         LOGGER.exception("Delivery %s is in the ledger and could not be entered in the log", report.delivery_id)
 
 

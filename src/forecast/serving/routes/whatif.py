@@ -30,7 +30,9 @@ async def whatif(request: Request, body: WhatIfRequest) -> Response:
     plan = parse_plan({"scope": str(body.scope), "start": str(period.start), "end": str(period.end), "levers": list(body.levers)})
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
     budgets = touched_budgets(await stores.run(stores.records.budgets), period)
-    canonical = json.dumps([body.model_dump_json(), [[budget.id, str(budget.scope), str(budget.period), budget.amount, budget.currency, budget.cost, budget.name] for budget in budgets]])
+    # Budgets as they are now are part of the key: they may be put anew between two answers.
+    known = [[*map(str, (budget.id, budget.scope, budget.period, budget.amount, budget.currency, budget.cost, budget.name))] for budget in budgets]
+    canonical = json.dumps([body.model_dump_json(), known])
 
     def compute() -> dict[str, Any]:
         # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds.

@@ -1,0 +1,218 @@
+"""From the ledger to what serves: every station of a training run, and what is left where one fails."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from forecast.adapters.artifacts import ArtifactStore, load_forecaster
+from forecast.errors import ConfigError, InputError, InsufficientHistoryError, NotFoundError
+from forecast.spend.periods import Period
+from forecast.spend.scope import Scope
+from tests.training.homes import LAST, NOW, QUICK, TrainingHome, make_home
+from training.specs import Spec
+from training.tracking import Tracking
+from training.train import TrainReport
+
+PLOTS = ("fan_chart.png", "coverage.png", "pit.png")
+Trained = tuple[TrainingHome, TrainReport, list[tuple[str, float | None]]]
+
+
+def test_training_makes_a_current_snapshot_of_a_champion(trained: Trained) -> None:
+    home, report, _ = trained
+    record = home.records.latest_snapshot()
+    assert record is not None
+    assert record.id == report.snapshot_id
+    assert (record.champion_name, record.champion_version) == ("quick", report.version)
+    assert record.size_bytes == home.store.size(report.snapshot_id) > 0
+    champion = home.records.champion()
+    assert (champion.name, champion.version, champion.run_id) == ("quick", report.version, report.run_id)
+    assert report.cutoff == record.cutoff == LAST
+
+
+def test_the_snapshot_holds_the_ledgers_history_and_every_answer_adds_up(trained: Trained) -> None:
+    home, report, _ = trained
+    snapshot = home.store.open(report.snapshot_id)
+    company = home.ledger.panel().set_index("ds")["y"]
+    np.testing.assert_allclose(snapshot.scope_history(Scope()), company.to_numpy(), rtol=1e-9)
+    assert snapshot.recent["cost"].sum() == pytest.approx(company.iloc[-56:].sum())
+    assert snapshot.currency == "USD"
+    assert snapshot.backtest == json.loads(json.dumps(report.backtest))
+    assert snapshot.horizon_end >= date(2027, 5, 1)
+    assert (snapshot.daily_end - snapshot.cutoff).days == 41
+    future = Period(LAST + timedelta(days=1), LAST + timedelta(days=29))
+    weights = snapshot.future_weights(future)
+    levels = [
+        snapshot.node_means[[i for i, node in enumerate(snapshot.hierarchy.nodes) if node.dimensions == (name,)]] for name in ("team", "provider")
+    ]
+    for means in levels:
+        assert float((means @ weights).sum()) == pytest.approx(float(snapshot.node_means[0] @ weights), rel=1e-9)
+    assert set(snapshot.detector["ids"]) == set(snapshot.hierarchy.node_ids)
+    assert snapshot.meta["champion"]["forecaster"] == "RunRate"
+    assert "region" in snapshot.meta["known_values"]
+
+
+def test_same_ledger_and_settings_give_the_same_snapshot_and_a_new_version(trained: Trained, tmp_path: Path) -> None:
+    home, report, _ = trained
+    other = make_home(tmp_path / "elsewhere")
+    again = other.train(now=NOW + timedelta(days=5))
+    other.close()
+    assert again.snapshot_id == report.snapshot_id
+    assert again.artifact == report.artifact
+    folder, twin = home.store.folder / report.snapshot_id, other.store.folder / report.snapshot_id
+    for path in folder.iterdir():
+        assert path.name == "manifest.json" or path.read_bytes() == (twin / path.name).read_bytes(), path.name
+
+
+def test_the_registered_forecaster_makes_the_snapshots_paths_again(trained: Trained, tmp_path: Path) -> None:
+    """The artifact that MLflow holds, and not a pickle of anything, is what the snapshot came from."""
+    home, report, _ = trained
+    tracking = Tracking(home.settings)
+    assert tracking.champion("quick") == report.version
+    forecaster = load_forecaster(tracking.download("quick", report.version, tmp_path))
+    snapshot = home.store.open(report.snapshot_id)
+    paths = forecaster.simulate((snapshot.horizon_end - snapshot.cutoff).days - 1, home.settings.paths, home.settings.seed)
+    np.testing.assert_array_equal(paths.values[:, :40], snapshot.leaf_paths[:, :40])
+    same = ArtifactStore(home.settings.models_folder).load(report.artifact)
+    np.testing.assert_array_equal(same.simulate(7, 10, 1).values, forecaster.simulate(7, 10, 1).values)
+
+
+def test_the_run_in_mlflow_has_params_metrics_plots_card_and_dataset(trained: Trained) -> None:
+    import mlflow
+
+    home, report, _ = trained
+    client = mlflow.MlflowClient(tracking_uri=home.settings.tracking_address)
+    run = client.get_run(report.run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params["forecaster"] == "RunRate"
+    assert run.data.params["cutoff"] == str(LAST)
+    assert run.data.metrics["wape_28d/company"] == pytest.approx(report.backtest["levels"]["company"]["wape"])
+    steps = client.get_metric_history(report.run_id, "error_28d/company")
+    assert [metric.step for metric in steps] == list(range(report.backtest["cutoffs"]))
+    assert any(name.startswith("error_28d/team:") for name in run.data.metrics)
+    assert run.inputs.dataset_inputs[0].dataset.name == "ledger"
+    names = {item.path for item in client.list_artifacts(report.run_id)}
+    assert names == {"forecaster", "card.md", *(f"backtest{end}" for end in (".json", "_rows.csv", "_summary.csv")), "coverage.csv", *PLOTS}
+    assert Path(run.info.artifact_uri.removeprefix("file://")).is_relative_to(home.settings.tracking_artifacts)
+    version = client.get_model_version("quick", report.version)
+    assert "# quick: RunRate" in version.description
+    assert version.tags["snapshot_id"] == report.snapshot_id
+
+
+def test_nothing_that_training_writes_is_a_pickle(trained: Trained) -> None:
+    home, _, _ = trained
+    written = [path for path in home.settings.home.rglob("*") if path.is_file()]
+    assert len(written) > 20
+    assert not [path for path in written if path.suffix in {".pkl", ".pickle", ".joblib", ".skops", ".cloudpickle"}]
+    assert not [path for path in written if path.read_bytes()[:2] in {b"\x80\x04", b"\x80\x05"}]
+
+
+def test_progress_only_goes_forward_and_ends_with_everything_done(trained: Trained) -> None:
+    _, report, told = trained
+    shares = [share for _, share in told if share is not None]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+    assert set(report.seconds) == {"read", "backtest", "fit", "simulate", "snapshot", "track", "promote"}
+    assert json.loads(json.dumps(report.describe()))["cutoff"] == str(LAST)
+
+
+def test_the_spec_that_ships_trains_in_worker_processes(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=120, threads=2)
+    report = home.train(spec=None)
+    assert report.name == "spend"
+    assert report.backtest["cutoffs"] >= 3
+    snapshot = home.store.open(report.snapshot_id)
+    assert np.isfinite(snapshot.node_paths[0]).all()
+    one = make_home(tmp_path / "one", days=120, threads=1)
+    assert one.train(spec=None).snapshot_id == report.snapshot_id  # the number of processes changes nothing
+    home.close()
+    one.close()
+
+
+def test_a_cutoff_hides_everything_after_it(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=100)
+    report = home.train(cutoff="2026-09-30")
+    assert report.cutoff == date(2026, 9, 30)
+    snapshot = home.store.open(report.snapshot_id)
+    assert str(snapshot.history_ds[-1]) == "2026-09-30"
+    assert str(snapshot.recent["ds"].max().date()) == "2026-09-30"
+    with pytest.raises(InputError, match="after the last day of spend 2026-10-31"):
+        home.train(cutoff="2026-12-01")
+    with pytest.raises(InputError, match="cutoff is not a day"):
+        home.train(cutoff="yesterday")
+    with pytest.raises(InsufficientHistoryError, match="first day is 2026-07-24"):
+        home.train(cutoff="2026-01-01")
+    home.close()
+
+
+def test_too_short_a_history_says_how_long_it_has_to_be_and_changes_nothing(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    with pytest.raises(InsufficientHistoryError, match="There are 10 days of spend from 2026-09-02 to 2026-09-11; 14 are needed") as caught:
+        home.train(cutoff="2026-09-11")
+    assert (caught.value.days, caught.value.needed) == (10, 14)
+    assert home.store.ids() == []
+    assert home.records.snapshots() == []
+    assert home.records.latest_snapshot() is None
+    home.close()
+
+
+def test_a_short_history_trains_and_says_what_could_not_be_judged(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    two_weeks = home.train(cutoff="2026-09-15")
+    assert two_weeks.days == 14
+    assert two_weeks.backtest["cutoffs"] == 0
+    assert "too short" in two_weeks.backtest["method"]
+    month = home.train(cutoff="2026-10-05")
+    assert month.backtest["horizon_days"] == 7
+    assert any("of 6 cutoffs" in note for note in month.notes)
+    assert any("28, 91 days could not be judged" in note for note in month.notes)
+    home.close()
+
+
+def test_a_run_that_fails_leaves_the_champion_as_it_was(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    first = home.train()
+    (tmp_path / "is_a_file").write_text("")
+    broken = home.settings.model_copy(update={"mlflow_tracking_uri": f"sqlite:///{tmp_path}/is_a_file/mlflow.db"})
+    worse = TrainingHome(broken, home.ledger, home.records, home.store)
+    with pytest.raises((ConfigError, OSError)):
+        worse.train(cutoff="2026-10-20")
+    record = home.records.latest_snapshot()
+    assert record is not None
+    assert record.id == first.snapshot_id
+    assert home.records.champion().version == first.version
+    home.close()
+
+
+def test_both_costs_have_a_current_snapshot_of_their_own(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    effective, billed = home.train(), home.train(cost="billed")
+    assert effective.snapshot_id != billed.snapshot_id
+    found = {cost: home.records.latest_snapshot(cost) for cost in ("effective", "billed")}
+    assert found["effective"] is not None
+    assert found["billed"] is not None
+    assert found["effective"].id == effective.snapshot_id
+    assert found["billed"].id == billed.snapshot_id
+    with pytest.raises(InputError, match="cost 'list' is not known"):
+        home.train(cost="list")
+    home.close()
+
+
+def test_only_the_last_snapshots_keep_their_paths(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    reports = [home.train(cutoff=LAST - timedelta(days=number), now=NOW + timedelta(hours=number)) for number in range(4)]
+    with pytest.raises(NotFoundError, match="no longer has its paths"):
+        home.store.open(reports[0].snapshot_id).scope_paths(Scope())
+    assert home.store.open(reports[1].snapshot_id).scope_paths(Scope()).shape[1] == 100
+    home.close()
+
+
+def test_a_parameter_that_the_forecaster_does_not_have_is_named(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    with pytest.raises(ConfigError, match="RunRate has no parameter 'trees'"):
+        home.train(spec=Spec(QUICK.name, QUICK.forecaster, {"trees": 5}))
+    home.close()

@@ -1,0 +1,146 @@
+"""The body of `forecast backtest`, and the judging that `forecast train` begins with."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from forecast.adapters.ledger import Ledger
+from forecast.adapters.spend_history import SpendHistory, last_complete_day, read_history
+from forecast.config import Settings
+from forecast.errors import InputError, InsufficientHistoryError
+from forecast.evaluation.backtest import Backtest, backtest
+from forecast.evaluation.cutoffs import rolling_cutoffs
+from forecast.spend.periods import parse_day
+from training.executors import cores, workers
+from training.specs import Spec, load_spec
+
+Progress = Callable[[str, float | None], None]
+"""Called with what is being done, and the share of the whole that is done (None where it is not known)."""
+
+LEAST_DAYS = 14
+CUTOFFS = 6
+TOTALS = (7, 28, 91)
+BACKTEST_PATHS = 500
+"""Enough for the 2.5 % quantile of a total: its Monte-Carlo error is a tenth of what six cutoffs leave open."""
+_GRIDS = ((28, 28), (28, 14), (28, 7), (7, 7), (7, 3))
+"""(shortest total that every cutoff can be judged on, days between cutoffs), the best first."""
+
+
+@dataclass(frozen=True)
+class BacktestReport:
+    """record : the accuracy record of a snapshot. summary : by level and days. rows : see `Backtest`. notes : what should be known about it."""
+
+    cutoff: dt.date
+    cost: str
+    currency: str
+    spec: dict[str, Any]
+    record: dict[str, Any]
+    summary: pd.DataFrame
+    rows: pd.DataFrame
+    notes: tuple[str, ...]
+
+
+def run_backtest(
+    settings: Settings,
+    ledger: Ledger,
+    *,
+    cutoff: str | dt.date | None = None,
+    cost: str = "effective",
+    spec: Spec | str | None = None,
+    cutoffs: int = CUTOFFS,
+    progress: Progress | None = None,
+) -> BacktestReport:
+    """Judge a spec (default: the champion's) on the ledger up to `cutoff`. Changes nothing.
+
+    Raises InsufficientHistoryError where history is too short for a single cutoff.
+    """
+    tell = progress or _silent
+    chosen = spec if isinstance(spec, Spec) else load_spec(spec)
+    tell("reading the ledger", 0.0)
+    history = load_history(settings, ledger, cutoff=cutoff, cost=cost)
+    result, notes = judge(
+        history, chosen, settings, wanted=cutoffs, progress=lambda text, share: tell(text, None if share is None else 0.05 + 0.95 * share)
+    )
+    if not result.cutoffs:
+        days = history.matrix.n_periods
+        needed = LEAST_DAYS + 7
+        raise InsufficientHistoryError(f"A backtest needs {needed} days of history; there are {days}", days=days, needed=needed)
+    return BacktestReport(
+        history.matrix.ds[-1].date(), cost, ledger.currency, chosen.describe(), result.record(), result.summary(), result.rows, tuple(notes)
+    )
+
+
+def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | None, cost: str) -> SpendHistory:
+    """The leaves' history up to `cutoff` (default: the last complete day), checked for being long enough to learn from.
+
+    Raises InsufficientHistoryError (fewer than 14 days), InputError (a cutoff after the ledger's last day).
+    """
+    newest = last_complete_day(ledger)
+    day = newest if cutoff is None else parse_day(cutoff, "cutoff")
+    summary = ledger.summary()
+    last = max(dt.date.fromisoformat(summary["last_day"]), newest)
+    if day > last:
+        raise InputError(
+            f"cutoff {day} is after the last day of spend {last}", field="cutoff", got=str(day), allowed=f"{summary['first_day']} to {last}"
+        )
+    history = read_history(ledger, settings.leaf_dimensions, day, cost=cost, most_leaves=settings.most_leaves)
+    days = history.matrix.n_periods
+    if days < LEAST_DAYS:
+        raise InsufficientHistoryError(
+            f"There are {days} days of spend from {history.matrix.ds[0].date()} to {day}; {LEAST_DAYS} are needed to forecast",
+            days=days,
+            needed=LEAST_DAYS,
+        )
+    return history
+
+
+def judge(
+    history: SpendHistory, spec: Spec, settings: Settings, *, wanted: int = CUTOFFS, progress: Progress | None = None
+) -> tuple[Backtest, list[str]]:
+    """Rolling-origin backtest of a spec on a history, in worker processes; with notes on what history did not allow."""
+    tell = progress or _silent
+    first, last = history.matrix.ds[0], history.matrix.ds[-1]
+    cutoffs = plan_cutoffs(first, last, wanted)
+    notes = []
+    if len(cutoffs) < wanted:
+        notes.append(f"backtest over {len(cutoffs)} of {wanted} cutoffs: {history.matrix.n_periods} days of history allow no more")
+    totals = [days for days in TOTALS if cutoffs and cutoffs[0] + pd.Timedelta(days=days) <= last]
+    if cutoffs and len(totals) < len(TOTALS):
+        notes.append(f"totals of {', '.join(str(days) for days in TOTALS if days not in totals)} days could not be judged: history is too short")
+    tell(f"backtest: 0 of {len(cutoffs)} cutoffs", 0.0)
+
+    def count(done: int, everything: int) -> None:
+        tell(f"backtest: {done} of {everything} cutoffs", done / everything)
+
+    with workers(min(cores(settings.threads), len(cutoffs))) as executor:
+        found = backtest(
+            spec.build(),
+            history.panel,
+            cutoffs=cutoffs,
+            totals=totals or TOTALS[:1],
+            n_paths=min(settings.paths, BACKTEST_PATHS),
+            seed=settings.seed,
+            hierarchy=history.hierarchy,
+            progress=count,
+            executor=executor,
+        )
+    return found, notes
+
+
+def plan_cutoffs(first: pd.Timestamp, last: pd.Timestamp, wanted: int = CUTOFFS) -> list[pd.Timestamp]:
+    """Cutoffs of a history: the longest totals that half of the cutoffs can be judged on, then as many cutoffs as wanted, then far apart."""
+    found = {grid: rolling_cutoffs(last, wanted, grid[1], grid[0], first=first, least_history=max(LEAST_DAYS, grid[0])) for grid in _GRIDS}
+    for horizon in dict.fromkeys(grid[0] for grid in _GRIDS):
+        best = max((cutoffs for grid, cutoffs in found.items() if grid[0] == horizon), key=len)  # of equals the first: the widest spacing
+        if 2 * len(best) >= wanted:
+            return best
+    return max(found.values(), key=len)
+
+
+def _silent(doing: str, share: float | None) -> None:
+    return
