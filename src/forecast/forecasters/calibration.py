@@ -124,18 +124,33 @@ class ErrorBank:
                 centre = past @ self.weights  # (block,)
                 around = past - centre[:, None]
                 drawn = around[:, first] * one + around[:, second] * two + centre[:, None]
+                if begin:
+                    # What the first block's errors say about growth is said once: later blocks stay where it ended.
+                    drawn = self._levelled(drawn, centre, tail, bool(self.additive[row]))
                 if self.additive[row]:
                     drawn = self.stretch * drawn
                     paths[row, begin : begin + steps] = base[row, begin : begin + steps, None] + (drawn[:steps] + carry[row]) * self.level[row]
-                    carry[row] += 0.7 * drawn[tail].mean(axis=0)
+                    ends = drawn[tail].mean(axis=0)
+                    carry[row] += 0.7 * (ends - ends.mean())
                     continue
                 np.maximum(drawn, 0.0, out=drawn)
                 drawn *= _stretched(drawn.mean(axis=0), self.stretch)
                 paths[row, begin : begin + steps] = base[row, begin : begin + steps, None] * (drawn[:steps] * carry[row])
                 # A quarter of pull towards one: a month of silence does not end a series for ever.
-                carry[row] *= (drawn[tail].mean(axis=0) + 0.33) / 1.33
+                ends = drawn[tail].mean(axis=0)
+                carry[row] *= (ends / max(ends.mean(), 1e-12) + 0.33) / 1.33
                 carry[row] /= max(carry[row].mean(), 1e-12)
         return paths
+
+    def _levelled(self, drawn: Floats, centre: Floats, tail: slice, additive: bool) -> Floats:
+        """Trajectories (block, n_paths) whose mean stays at the end of the mean trajectory `centre` (block,), weekdays kept."""
+        width = min(max(self.season, 1) * 4, len(centre))
+        padded = np.pad(centre, (width // 2, width - 1 - width // 2), mode="edge")
+        smooth = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
+        ended = float(centre[tail].mean())
+        if additive:
+            return drawn - (smooth - ended)[:, None]
+        return drawn * np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0)[:, None]
 
     def state(self) -> dict[str, Any]:
         return {
