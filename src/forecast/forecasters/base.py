@@ -17,7 +17,7 @@ from sklearn.base import BaseEstimator
 
 from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
 from forecast.forecasters.calibration import ErrorBank
-from forecast.forecasters.history import Floats, History, Ints, history_of
+from forecast.forecasters.history import Floats, History, Ints, history_of, rhythm_of
 from forecast.paths import SpendPaths
 from forecast.spend.hierarchy import Hierarchy
 from forecast.spend.panel import SpendMatrix, to_matrix
@@ -102,9 +102,9 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         self = cls(**state["params"])
         kept = state["history"]
         grid = pd.DatetimeIndex(np.asarray(kept["grid"]).astype("datetime64[ns]"), freq=kept["grid_freq"])
-        matrix = SpendMatrix(tuple(kept["ids"]), grid, np.asarray(kept["values"]), self.freq)
-        aligned = history_of(matrix)
-        self.history_ = History(aligned.ids, aligned.values, np.asarray(kept["first"]), grid, np.asarray(kept["last"]), self.freq, aligned.rhythm)
+        values = np.asarray(kept["values"])
+        rhythm = rhythm_of(self.freq, values.shape[1])
+        self.history_ = History(tuple(kept["ids"]), values, np.asarray(kept["first"]), grid, np.asarray(kept["last"]), self.freq, rhythm)
         self.series_ids_ = self.history_.ids
         self._restore(state["learned"])
         return self

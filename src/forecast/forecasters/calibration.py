@@ -93,7 +93,9 @@ class ErrorBank:
         edges = sorted({0, *(edge for edge in (history.rhythm.season, history.rhythm.short) if edge < block), block})
         for begin, end in pairwise(edges):
             part = np.s_[:, :, begin:end]
-            ratios[part] = _correct_bias(ratios[part], actual[part], base[part], valid, additive, weights, independent / (independent + 6.0))
+            # Windows that reach further overlap more, so fewer independent ones stand behind what they say.
+            windows = 1.0 + (origins[-1] - origins[0]) / end
+            ratios[part] = _correct_bias(ratios[part], actual[part], base[part], valid, additive, weights, windows / (windows + 6.0))
         ratios = _lend(ratios, valid, additive)
         now = history.level(np.array([history.n_periods], dtype=np.int64))[:, 0]
         return cls(

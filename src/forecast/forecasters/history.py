@@ -30,6 +30,10 @@ _RHYTHMS: dict[str, tuple[int, int, int]] = {
 }
 
 
+OUTAGE_WINDOW = 7
+"""Periods before and after that an outage is compared with."""
+
+
 @dataclass(frozen=True)
 class Rhythm:
     """season : periods in the main season (1 where history is too short for one). short, long : windows of the recent level."""
@@ -141,7 +145,7 @@ class History:
 
 
 def history_of(matrix: SpendMatrix) -> History:
-    """Right-align a matrix: each series' last known value comes to the last column. Leading zeros are 'not begun'."""
+    """Right-align a matrix: each series' last known value comes to the last column. Leading zeros are 'not begun', outages 'not known'."""
     last = matrix.last_known()
     width = matrix.n_periods
     shift = np.where(last >= 0, width - 1 - last, 0)
@@ -149,6 +153,41 @@ def history_of(matrix: SpendMatrix) -> History:
     values = np.where(columns >= 0, np.take_along_axis(matrix.values, np.maximum(columns, 0), axis=1), np.nan)
     spent = np.nan_to_num(values) != 0
     first = np.where(spent.any(axis=1), np.argmax(spent, axis=1), width).astype(np.int64)
+    values = np.where(outages(values, first), np.nan, values)
     return History(
         matrix.ids, values, first, matrix.ds, np.where(last >= 0, last, width - 1).astype(np.int64), matrix.freq, rhythm_of(matrix.freq, width)
     )
+
+
+def outages(values: Floats, first: Ints) -> NDArray[np.bool_]:
+    """(n, T) days on which a steady series nearly stopped for at most two periods: a failed cluster or collection, not a price of nothing.
+
+    Steady: nonzero on 95 % of its days. Stopped: below a twentieth of the median of the week before, and of the week after where
+    it is known. Real clusters show such days (2 % of normal); learnt as spend they make every rebound look like growth.
+    """
+    n, periods = values.shape
+    found = np.zeros((n, periods), dtype=bool)
+    if periods < 2 * OUTAGE_WINDOW:
+        return found
+    active = np.arange(periods)[None, :] >= first[:, None]
+    spent = np.nan_to_num(values)
+    steady = ((spent > 0) & active).sum(axis=1) >= 0.95 * np.maximum(active.sum(axis=1), 1) - 1
+    steady &= ~(spent < 0).any(axis=1) & (first < periods - OUTAGE_WINDOW)
+    rows = np.flatnonzero(steady & (np.where(active, spent, np.inf).min(axis=1) < spent.max(axis=1) / 20))
+    if not len(rows):
+        return found
+    windows = np.median(np.lib.stride_tricks.sliding_window_view(spent[rows], OUTAGE_WINDOW, axis=1), axis=2)
+    before = np.full((len(rows), periods), np.nan)
+    before[:, OUTAGE_WINDOW:] = windows[:, :-1]
+    after = np.full((len(rows), periods), np.inf)
+    after[:, : periods - OUTAGE_WINDOW] = windows[:, 1:]
+    with np.errstate(invalid="ignore"):
+        low = (spent[rows] < before / 20) & (spent[rows] < after / 20)
+    low &= np.arange(periods)[None, :] >= first[rows, None] + OUTAGE_WINDOW
+    longer = np.zeros_like(low)
+    longer[:, 2:] = low[:, 2:] & low[:, 1:-1] & low[:, :-2]
+    stretched = longer.copy()
+    stretched[:, :-1] |= longer[:, 1:]
+    stretched[:, :-2] |= longer[:, 2:]
+    found[rows] = low & ~stretched
+    return found

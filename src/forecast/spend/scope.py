@@ -9,6 +9,8 @@ from difflib import get_close_matches
 from forecast.errors import InputError, UnknownScopeError
 from forecast.spend.dimensions import is_name
 
+MOST_CHARACTERS = 4000
+
 
 @dataclass(frozen=True, order=True)
 class Clause:
@@ -40,6 +42,13 @@ class Scope:
             return text
         if isinstance(text, Mapping):
             return cls._of([_clause_of_pair(name, value) for name, value in text.items()])
+        if len(text) > MOST_CHARACTERS:
+            raise InputError(
+                f"Scope has {len(text)} characters; {MOST_CHARACTERS} are allowed",
+                field="scope",
+                got=len(text),
+                allowed=f"at most {MOST_CHARACTERS} characters",
+            )
         return cls._of([_clause_of_text(part, text) for part in _split(text, ",") if part.strip()])
 
     @classmethod
