@@ -50,6 +50,7 @@ bench: install ## measure calibration and serving anew; results go to benchmarks
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)
+	$(BIN)/python benchmarks/figures.py
 
 serve: install ## serve the home folder (FORECAST_HOME, default .forecast)
 	$(BIN)/forecast serve $(SERVE_ARGS)
