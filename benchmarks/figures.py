@@ -1,6 +1,6 @@
 """Write the README's figures from the recorded results, so that they cannot drift apart; a test checks it.
 
-    .venv/bin/python benchmarks/figures.py
+.venv/bin/python benchmarks/figures.py
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ def table() -> str:
     metrics = calibration["metrics"]
     lines = [
         "",
-        f"Totals of the next days on {len(calibration['seeds'])} generated companies × {calibration['cutoffs']} cutoffs"
-        " (`calibration_company_v1`); WAPE is the share of the money that was misplaced:",
+        (
+            f"Totals of the next days on {len(calibration['seeds'])} generated companies × {calibration['cutoffs']} cutoffs"
+            " (`calibration_company_v1`); WAPE is the share of the money that was misplaced:"
+        ),
         "",
         "| totals of | 80 % intervals held (all nodes) | leaves | teams | company | WAPE of teams | run rate's | last week's |",
         "|---|---|---|---|---|---|---|---|",
@@ -34,8 +36,10 @@ def table() -> str:
     new, ratio = latency["figures"]["forecast_new"], latency["ratio_to_empty_api"]["forecast_new"]
     lines += [
         "",
-        f"The service, one worker on {latency['cores']} shared cores, questions never asked before (`{latency['scenario']}`): `/v1/forecast` p50"
-        f" {new['p50_ms']:.1f} ms, p99 {new['p99_ms']:.1f} ms; {ratio:.0%} of the requests/s of an empty endpoint.",
+        (
+            f"The service, one worker on {latency['cores']} shared cores, questions never asked before (`{latency['scenario']}`): `/v1/forecast` p50"
+            f" {new['p50_ms']:.1f} ms, p99 {new['p99_ms']:.1f} ms; {ratio:.0%} of the requests/s of an empty endpoint."
+        ),
         "",
     ]
     return "\n".join(lines)
