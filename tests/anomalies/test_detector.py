@@ -213,3 +213,12 @@ def test_rate_that_is_none_is_refused(history: pd.DataFrame, rate: float) -> Non
 def test_wrong_columns_are_named(detector: SpikeDetector, fresh: pd.DataFrame) -> None:
     with pytest.raises(SchemaError, match="'y'"):
         detector.score(fresh.drop(columns="y"))
+
+
+def test_spend_that_was_never_negative_is_not_expected_to_be() -> None:
+    rng = np.random.default_rng(4)
+    days = pd.date_range("2026-01-01", periods=120)
+    bursts = rng.lognormal(2, 1.5, 120) * (rng.random(120) < 0.4)
+    history = pd.DataFrame({"unique_id": "bursts", "ds": days, "y": bursts})
+    scored = SpikeDetector().fit(history).score(pd.DataFrame({"unique_id": ["bursts"], "ds": [days[-1] + pd.Timedelta(days=1)], "y": [3.0]}))
+    assert (scored[["expected", "lower", "upper"]] >= 0).all().all()

@@ -40,6 +40,7 @@ class SpikeDetector:
         self.ids_ = matrix.ids
         self.ds_ = matrix.ds
         self.values_ = matrix.values
+        self.signed_ = (np.nan_to_num(matrix.values) < 0).any(axis=1)
         self.n_phases_ = n_phases
         usual = settled(seen.surprise)
         self.stretch_ = stretch(usual)
@@ -92,14 +93,17 @@ class SpikeDetector:
         surprises = (np.arcsinh(values / constant) - location) / spread
         p_values = self.tail_.p_values(surprises)
         sizes = surprise_size(p_values)
+        # Spend that was never negative is not expected to be.
+        signed = np.append(self.signed_, np.ones(len(ids) - len(self.ids_), dtype=bool))[series]
+        floor = np.where(signed, -np.inf, 0.0)
         low, high = np.interp(INTERVAL, np.arange(1, 100) / 100.0, self.tail_.body)
         return pd.DataFrame(
             {
                 ID: frame[ID].to_numpy(),
                 DS: frame[DS].to_numpy(),
                 Y: values,
-                "expected": constant * np.sinh(location),
-                "lower": constant * np.sinh(location + low * spread),
+                "expected": np.maximum(constant * np.sinh(location), floor),
+                "lower": np.maximum(constant * np.sinh(location + low * spread), floor),
                 "upper": constant * np.sinh(location + high * spread),
                 "p_value": p_values,
                 "score": score_of(np.nan_to_num(sizes, nan=0.0), self.threshold_),
