@@ -26,6 +26,13 @@ EPSILON = 0.25
 """Share of the recent level added to a point before a ratio is taken: keeps the ratio of a series that wakes up finite."""
 
 LEAST_KNOWN = 8
+
+UNSEEN_DRIFT = 0.44
+"""Standard deviation of the log level over one short window (four weeks of days) that is believed before history has shown any.
+
+Public token markets moved by 0.22 a week, and GPU teams with a calm month behind them halved in the next week: a month of
+history cannot show how far the next month may lie, so its intervals must not be narrow because data are few.
+"""
 MOST_ORIGINS = 60
 
 
@@ -64,6 +71,8 @@ class ErrorBank:
     weights: Floats
     stretch: float
     season: int
+    drift: Floats
+    reach: int
 
     @classmethod
     def build(cls, history: History, points: Callable[[Ints, int], Floats], *, first_origin: int = 0) -> ErrorBank:
@@ -105,6 +114,8 @@ class ErrorBank:
             weights,
             small_sample_stretch(independent),
             history.rhythm.season,
+            unseen_drift(history),
+            2 * history.rhythm.short,
         )
 
     def simulate(self, points: Floats, n_paths: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -142,7 +153,21 @@ class ErrorBank:
                 ends = drawn[tail].mean(axis=0)
                 carry[row] *= (ends / max(ends.mean(), 1e-12) + 0.33) / 1.33
                 carry[row] /= max(carry[row].mean(), 1e-12)
+        if self.drift.any():
+            self._wander(paths, rng)
         return paths
+
+    def _wander(self, paths: NDArray[np.float32], rng: np.random.Generator) -> None:
+        """Multiply paths in place by the drift that a short history has not shown: half of its variance common to all series."""
+        n_series, horizon, n_paths = paths.shape
+        steps = np.minimum(np.arange(1, horizon + 1), self.reach).astype(float)
+        shocks = rng.standard_normal((horizon, n_paths)) * (np.arange(horizon) < self.reach)[:, None]
+        common = np.cumsum(shocks, axis=0)
+        for row in range(n_series):
+            if self.drift[row] > 0:
+                own = np.sqrt(steps)[:, None] * rng.standard_normal(n_paths)
+                log_factor = self.drift[row] * np.sqrt(0.5) * (common + own) - 0.5 * self.drift[row] ** 2 * steps[:, None]
+                paths[row] *= np.exp(log_factor).astype(np.float32)
 
     def _levelled(self, drawn: Floats, centre: Floats, tail: slice, additive: bool) -> Floats:
         """Trajectories (block, n_paths) whose mean stays at the end of the mean trajectory `centre` (block,), weekdays kept."""
@@ -162,11 +187,28 @@ class ErrorBank:
             "weights": self.weights,
             "stretch": self.stretch,
             "season": self.season,
+            "drift": self.drift,
+            "reach": self.reach,
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ErrorBank:
-        return cls(**{**state, "stretch": float(state["stretch"]), "season": int(state["season"])})
+        return cls(**{**state, "stretch": float(state["stretch"]), "season": int(state["season"]), "reach": int(state["reach"])})
+
+
+def unseen_drift(history: History) -> Floats:
+    """(n,) standard deviation per period of the log drift to add; fades as history grows beyond half of the long window, 0 from 3.5 long windows on.
+
+    Series that hardly move from one period to the next get a quarter of it.
+    """
+    half = history.rhythm.long / 2
+    if history.n_periods > 7 * half:
+        return np.zeros(history.n_series)
+    weight = 1.0 / (1.0 + (history.n_periods / half) ** 2)
+    level = np.maximum(history.level(np.array([history.n_periods], dtype=np.int64))[:, 0], 1e-300)
+    moves = np.median(np.abs(np.diff(history.filled, axis=1)), axis=1) / level
+    restless = np.clip(moves / 0.1, 0.25, 1.0)
+    return UNSEEN_DRIFT * np.sqrt(weight / history.rhythm.short) * restless
 
 
 def small_sample_stretch(independent: float) -> float:
