@@ -1,9 +1,12 @@
-"""The pages point at things that exist."""
+"""The pages point at things that exist: links and their anchors, commands and their options, settings; and Python examples run."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,30 +15,117 @@ from forecast.config import Settings
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").rglob("*.md")])
 OUTSIDE_SETTINGS = {"FORECAST_TRACEBACK", "FORECAST_REQUIRE_SERVICES"}
+LONGEST_PAGE = 120
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings of a page: lower case, only words and dashes, a dash for each space."""
+    plain = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in re.findall(r"^#+ (.+)$", plain, re.MULTILINE)}
+
+
+def mentioned_commands(text: str) -> Iterator[list[str]]:
+    """The words after `forecast` in lines of code and in code inside sentences, up to the shell's next operator or a comment."""
+    lines = re.findall(r"^(?:\$ )?(?:[A-Z_]+=\S+ )*forecast ((?!:).+)$", text, re.MULTILINE)
+    lines += re.findall(r"`(?:[A-Z_]+=\S+ )*forecast ([^`]+)`", text.replace("\n", " "))
+    for line in lines:
+        for part in re.split(r"&& forecast|\s{2,}\$ forecast", line):
+            yield re.split(r"\s#|[|;>]|&&", re.sub(r"\"[^\"]*\"|'[^']*'", "…", part))[0].split()
+
+
+@cache
+def command_line() -> Any:
+    from typer.main import get_command
+
+    from forecast.cli import app
+
+    return get_command(app)
+
+
+@each_page
 def test_links_lead_somewhere(page: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
-    broken = [link for link in links if "://" not in link and not (page.parent / link).exists()]
-    assert not broken
+    plain = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", plain):
+        place, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = (page.parent / place).resolve() if place else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@each_page
+def test_commands_and_their_options_exist(page: Path) -> None:
+    for words in mentioned_commands(page.read_text(encoding="utf-8")):
+        command, rest = command_line(), list(words)
+        while rest and rest[0] in getattr(command, "commands", {}):
+            command = command.commands[rest.pop(0)]
+        if words and words[0] not in {"…", "--help", "--version"}:
+            assert command is not command_line(), f"forecast {' '.join(words)}"
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help", "-h"}
+        for option in (word.split("=")[0].rstrip(",.") for word in rest if word.startswith("--")):
+            assert option in known, f"forecast {' '.join(words)}"
 
 
 def test_every_setting_is_documented_and_no_other() -> None:
     known = {f"FORECAST_{name.upper()}" for name in Settings.model_fields}
     page = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
-    assert known <= set(re.findall(r"FORECAST_[A-Z_]+", page))
+    rows = dict(re.findall(r"^\| `(FORECAST_[A-Z_]+)` \| (.*?) \|", page, re.MULTILINE))
+    assert set(rows) == known
+    for name, field in Settings.model_fields.items():
+        if isinstance(field.default, int | float):
+            assert float(rows[f"FORECAST_{name.upper()}"]) == field.default, name
     for other in PAGES:
         named = set(re.findall(r"FORECAST_[A-Z]+(?:_[A-Z]+)*", other.read_text(encoding="utf-8")))
         assert named <= known | OUTSIDE_SETTINGS, other
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_commands_exist(page: Path) -> None:
-    from typer.main import get_command
+def test_every_route_is_documented() -> None:
+    from forecast.serving.app import create_app
 
-    from forecast.cli import app
+    page = (ROOT / "docs/reference/http.md").read_text(encoding="utf-8")
+    paths = {re.sub(r"\{\w+\}", "{id}", getattr(route, "path", "")) for route in create_app().routes}
+    assert not [path for path in paths if f"`{path}`" not in page]
 
-    commands = getattr(get_command(app), "commands")  # noqa: B009  (a click group; typer's stub says Command)
-    named = set(re.findall(r"^(?:\$ )?forecast ([a-z]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
-    assert named <= set(commands)
+
+def test_every_lever_field_is_documented() -> None:
+    from forecast.scenarios.levers import FIELDS
+
+    page = (ROOT / "docs/how-to/what-if.md").read_text(encoding="utf-8")
+    names = {*FIELDS, *(name for fields in FIELDS.values() for name in fields), "scope", "from", "until", "ramp", "ramp_days"}
+    assert not [name for name in names if f"`{name}`" not in page]
+
+
+def test_every_field_of_the_ingestion_report_is_documented() -> None:
+    from dataclasses import fields
+
+    from forecast.adapters.ingest_report import IngestReport
+
+    page = (ROOT / "docs/how-to/ingest-bills.md").read_text(encoding="utf-8")
+    assert not [field.name for field in fields(IngestReport) if f"`{field.name}`" not in page]
+
+
+def test_plan_on_the_what_if_page_is_a_plan() -> None:
+    from forecast.scenarios.plan import parse_plan
+
+    text = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/how-to/what-if.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    assert [lever.type for lever in parse_plan(text).levers] == ["scale_usage", "move_share", "change_price"]
+
+
+def test_python_page_runs_as_it_stands() -> None:
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8"), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec("\n".join(code), names)  # the page is ours
+    assert names["paths"].values.shape == (3, 92, 1000)
+    assert names["november"].shape == (3, 1000)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name in {"how-to", "reference"}], ids=lambda page: page.stem)
+def test_page_is_short(page: Path) -> None:
+    assert len(page.read_text(encoding="utf-8").splitlines()) <= LONGEST_PAGE
+
+
+@each_page
+def test_no_page_names_a_place_on_somebodys_machine(page: Path) -> None:
+    assert not re.findall(r"(?<![\w.])/(?:home|root|tmp|work|Users)/\S*", page.read_text(encoding="utf-8"))
