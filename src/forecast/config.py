@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
 from forecast.errors import ConfigError
 from forecast.spend.dimensions import LEAF_DIMENSIONS
@@ -93,6 +93,10 @@ def load_settings(**overrides: Any) -> Settings:
         name = ".".join(map(str, first["loc"])) or "settings"
         raise ConfigError(
             f"Setting {name} (FORECAST_{name.upper()} or forecast.toml) cannot be used: {first['msg']}; got {hide_password(str(first['input']))!r}"
+        ) from None
+    except SettingsError as error:
+        raise ConfigError(
+            f'A FORECAST_ variable or forecast.toml cannot be read: {error}; lists are written as JSON, such as ["provider", "team"]'
         ) from None
 
 

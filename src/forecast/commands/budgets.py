@@ -147,11 +147,14 @@ def _risk_of_all(home: Home, cost: str | None, snapshot_id: str | None, as_json:
     snapshot = home.snapshot(cost or "effective", snapshot_id)
     answers, stored = [], home.records.budgets()
     for item in stored:
-        reason = why_not_usable(item, snapshot)
+        reason: object = why_not_usable(item, snapshot)
         if reason is None:
-            answers.append({"budget_id": item.id, **_answer(snapshot, item)})
-        else:
-            note(f"forecast: budget {item.id} is left out: {reason}")
+            try:
+                answers.append({"budget_id": item.id, **_answer(snapshot, item)})
+                continue
+            except InputError as error:  # one budget of a team that never spent must not silence the others
+                reason = error
+        note(f"forecast: budget {item.id} is left out: {reason}")
     if not stored:
         note("forecast: there are no budgets yet: forecast budget add ID --scope team=… --period 2027-Q1 --amount …")
     emit({"budgets": answers}, as_json, lambda: _show_many(answers))

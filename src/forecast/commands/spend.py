@@ -133,7 +133,7 @@ def panel(
 
 
 def generate(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write to; it must not hold another company.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write to; an earlier company's files there are replaced.")],
     seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
     days: Annotated[int, typer.Option(help="Days of spend.")] = 548,
     teams: Annotated[int, typer.Option(help="Teams.")] = 8,
