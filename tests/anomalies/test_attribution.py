@@ -118,3 +118,9 @@ def test_sentence_is_made_from_the_numbers() -> None:
         "team=ads cost 1,500.00 USD on 2026-12-11, 1,000.00 above the expected 500.00 USD (200%); "
         "90% of that is team=ads, ai_model=large, mostly volume."
     )
+
+
+def test_sentence_does_not_name_the_incident_as_its_own_cause() -> None:
+    cause = Contributor({"provider": "Anthropic", "team": "ads"}, 1000.0, 1.0, None, None, None)
+    text = sentence("provider=Anthropic,team=ads", ("2026-12-11", "2026-12-11"), 1500.0, 500.0, "USD", [cause])
+    assert text.endswith("above the expected 500.00 USD (200%).")

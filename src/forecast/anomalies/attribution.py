@@ -143,13 +143,13 @@ def sentence(
     first = next((cause for cause in map(_plain, causes) if cause["scope"] and cause["share"] is not None and not cause.get("rest")), None)
     if first is None:
         return f"{text}."
-    name = ", ".join(f"{dimension}={value}" for dimension, value in first["scope"].items())
-    if name == scope_text:
+    pairs = [f"{dimension}={value}" for dimension, value in first["scope"].items()]
+    if sorted(pairs) == sorted(scope_text.split(",")):  # the whole of the incident is no cause of it
         return f"{text}."
     drivers = {key: first[key] for key in ("price", "volume", "mix") if first.get(key) is not None}
     main = max(drivers, key=lambda key: abs(drivers[key]), default=None)
     because = f", mostly {main}" if main and abs(drivers[main]) > 0.5 * abs(first["impact"]) else ""
-    return f"{text}; {first['share']:.0%} of that is {name}{because}."
+    return f"{text}; {first['share']:.0%} of that is {', '.join(pairs)}{because}."
 
 
 def _plain(cause: Contributor | Mapping[str, Any]) -> Mapping[str, Any]:
