@@ -46,8 +46,10 @@ check: install ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_public_surface.py
 
-bench: install ## measure calibration and serving anew; results go to benchmarks/*.json
+bench: install ## measure calibration, generation and serving anew; results go to benchmarks/*.json
 	$(BIN)/python benchmarks/calibration.py
+	$(BIN)/python benchmarks/company_realism.py
+	$(BIN)/python benchmarks/company_generation.py
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)
 	$(BIN)/python benchmarks/figures.py

@@ -24,7 +24,7 @@ from training.backtest import judge, load_history
 from training.specs import MODELS, Spec, load_spec
 
 SEEDS = (7, 8, 9)
-SCENARIO = "company_548d_v1"
+SCENARIO = "company_548d_v2"
 """Permanent: the generated company of `seed` with 548 days and planted incidents. Another workload gets another name."""
 _METRICS = ("wape", "bias", "coverage_50", "coverage_80", "coverage_95", "scaled_crps", "brier", "wape_run_rate", "wape_seasonal_naive", "skill")
 _WHAT = (
@@ -58,6 +58,15 @@ def model_card(
         "## Interval coverage",
         "Share of actual totals inside the interval, with a 90 % bootstrap interval over cutoffs and series.",
         coverage_markdown(coverage),
+        "![interval coverage of totals, said against seen](coverage.png)",
+        "## Overrun probabilities",
+        (
+            "Budgets at 90 to 125 % of the run rate: the probability said before the period against the share that overran, with Wilson intervals "
+            "that take rows for independent (they are not, so the true intervals are wider). On the diagonal is right."
+        ),
+        "![overrun probabilities said against overruns seen](reliability.png)",
+        "Where the actual totals fell in their predictive distributions; flat is right, a hump too wide, a bowl too narrow, a slope biased.",
+        "![histograms of the probability integral transform](pit.png)",
     ]
     if learned:
         parts += ["## Learned", "\n".join(f"- {name}: {_text(value)}" for name, value in learned.items())]
@@ -144,8 +153,9 @@ def metrics_of(summary: pd.DataFrame, scenario: str) -> dict[str, dict[str, Any]
 
 
 def write_cards(name: str | None = None, models: Path = MODELS, seeds: Sequence[int] = SEEDS, days: int = 548, teams: int = 8) -> dict[str, Any]:
-    """Run the benchmark and write models/<name>/{card.md, metrics.json}; returns the metrics."""
+    """Run the benchmark and write models/<name>/{card.md, metrics.json} and the card's pictures; returns the metrics."""
     from forecast.evaluation.summary import summarise
+    from training.plots import backtest_pictures
 
     spec = load_spec(name, models)
     metrics: dict[str, Any] = {}
@@ -168,6 +178,8 @@ def write_cards(name: str | None = None, models: Path = MODELS, seeds: Sequence[
     folder = models / spec.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(model_card(spec.describe(), facts, summary, coverage, {}, notes), encoding="utf-8")
+    for file, picture in backtest_pictures(pooled, coverage).items():
+        (folder / file).write_bytes(picture)
     (folder / "metrics.json").write_bytes(canonical(dict(sorted(metrics.items()))))
     return metrics
 

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.evaluation.reliability import pit_histogram
+from forecast.evaluation.reliability import pit_histogram, reliability_bins
+from forecast.evaluation.summary import live_rows
 from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.scope import Scope
 
 HISTORY_DAYS = 120
 _BANDS = ((0.025, 0.975, 0.15), (0.1, 0.9, 0.25), (0.25, 0.75, 0.35))
-_BLUE, _GREY = "#1f5f8b", "#444444"
+_BLUE, _LIGHT, _GREY = "#1f5f8b", "#8fb8d6", "#444444"
 
 
 def fan_chart(snapshot: Snapshot) -> bytes:
@@ -37,6 +38,11 @@ def fan_chart(snapshot: Snapshot) -> bytes:
     return _png(figure)
 
 
+def backtest_pictures(rows: pd.DataFrame, coverage: pd.DataFrame, days: int = 28) -> dict[str, bytes]:
+    """The pictures of a backtest by file name; a model card shows them. days : of the coverage chart."""
+    return {"coverage.png": coverage_chart(coverage, days), "reliability.png": reliability_chart(rows), "pit.png": pit_chart(rows)}
+
+
 def coverage_chart(coverage: pd.DataFrame, days: int = 28) -> bytes:
     """Said against seen: nominal and empirical interval coverage of totals by level, with bootstrap intervals."""
     figure, axes = _axes(5.0, 5.0)
@@ -56,29 +62,73 @@ def coverage_chart(coverage: pd.DataFrame, days: int = 28) -> bytes:
     return _png(figure)
 
 
-def pit_chart(rows: pd.DataFrame, days: int = 28) -> bytes:
-    """Histogram of where actual totals fell in their predictive distribution; flat is calibrated."""
-    chosen = rows[(rows["days"] == days) & (rows["actual"] != 0)]
-    table = pit_histogram(chosen["pit"].to_numpy(dtype=np.float64))
-    figure, axes = _axes(5.0, 3.5)
-    axes.bar(table["from"] + 0.05, table["share"], width=0.09, color=_BLUE)
-    axes.axhline(0.1, color=_GREY, linewidth=0.8, linestyle="--")
-    axes.set_xlabel("probability integral transform")
-    axes.set_ylabel("share of totals")
-    axes.set_title(f"Totals of {days} days, all series and nodes ({int(table['n'].sum())} rows)")
+def pit_chart(rows: pd.DataFrame) -> bytes:
+    """Histograms of where actual totals fell in their predictive distribution, one a number of days; flat is calibrated."""
+    live = rows[live_rows(rows)]
+    horizons = sorted(live["days"].unique()) or [28]
+    figure, every = _figure(3.2 * len(horizons) + 0.5, 3.2, len(horizons))
+    for axes, days in zip(every, horizons, strict=True):
+        table = pit_histogram(live.loc[live["days"] == days, "pit"].to_numpy(dtype=np.float64))
+        axes.bar(table["from"] + 0.05, table["share"], width=0.09, color=_BLUE)
+        axes.axhline(0.1, color=_GREY, linewidth=0.8, linestyle="--")
+        axes.set_xlabel("probability integral transform")
+        axes.set_title(f"totals of {days} days, {int(table['n'].sum()):,} rows")
+        axes.set_ylim(0.0, max(0.2, 1.05 * float(table["share"].max())))
+    every[0].set_ylabel("share of totals")
+    return _png(figure)
+
+
+def reliability_chart(rows: pd.DataFrame) -> bytes:
+    """Overrun probabilities said against overruns seen, of all budgets that the backtest judged (columns overrun_<factor>), with Wilson intervals."""
+    factors = {name: float(name.removeprefix("overrun_")) for name in rows.columns if name.startswith("overrun_") and name != "overrun_probability"}
+    live = rows[live_rows(rows)]
+    horizons = sorted(live["days"].unique()) or [28]
+    figure, every = _figure(3.2 * len(horizons) + 0.5, 3.6, len(horizons))
+    for axes, days in zip(every, horizons, strict=True):
+        axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle="--")
+        for above, label in ((True, "teams, providers, company"), (False, "leaves")):
+            part = live[(live["days"] == days) & ((live["level"] != "leaf") == above)]
+            said = np.concatenate([part[name].to_numpy(dtype=np.float64) for name in factors] or [np.empty(0)])
+            seen = np.concatenate(
+                [(part["actual"] > factor * part["run_rate"]).to_numpy(dtype=np.float64) for factor in factors.values()] or [np.empty(0)]
+            )
+            bins = reliability_bins(said, seen)
+            spread = np.stack([bins["seen"] - bins["lower"], bins["upper"] - bins["seen"]])
+            axes.errorbar(
+                bins["said"],
+                bins["seen"],
+                yerr=np.maximum(spread, 0.0),
+                fmt="o-",
+                color=_BLUE if above else _LIGHT,
+                markersize=4,
+                capsize=2,
+                label=label,
+            )
+        axes.set_xlabel("overrun probability said")
+        axes.set_title(f"budgets for {days} days")
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
+    every[0].set_ylabel("share that overran")
+    every[0].legend(loc="upper left", frameon=False, fontsize=8)
     return _png(figure)
 
 
 def _axes(width: float, height: float) -> tuple[Any, Any]:
+    figure, (axes,) = _figure(width, height, 1)
+    return figure, axes
+
+
+def _figure(width: float, height: float, columns: int) -> tuple[Any, Any]:
     logging.getLogger("matplotlib").setLevel(logging.WARNING)
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", dpi=110)
     FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    every = figure.subplots(1, columns, squeeze=False)[0]
+    for axes in every:
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure, every
 
 
 def _png(figure: Any) -> bytes:

@@ -202,7 +202,10 @@ def _detector(history: SpendHistory, settings: Settings) -> dict[str, Any]:
 
     hierarchy = history.hierarchy
     return fit_snapshot_detector(
-        hierarchy.node_ids, hierarchy.aggregate(history.matrix.values), false_alarms_per_month=settings.false_alarms_per_month
+        hierarchy.node_ids,
+        hierarchy.aggregate(history.matrix.values),
+        first_day=history.matrix.ds[0].date(),
+        false_alarms_per_month=settings.false_alarms_per_month,
     )
 
 
@@ -225,14 +228,13 @@ def _track(
     artifacts: ArtifactStore,
 ) -> tuple[str, str]:
     """Write the run down, register the forecaster and point the alias at it; returns version and run id."""
-    from training.plots import coverage_chart, fan_chart, pit_chart
+    from training.plots import backtest_pictures, fan_chart
     from training.tracking import RunRecord, Tracking
 
     summary, coverage = result.summary(), coverage_table(result.rows)
     learned = getattr(forecaster, "card_", {})
     described, facts = spec.describe(), _facts(history, snapshot)
     card = model_card(described, facts, summary, coverage, learned, [*notes, str(record["method"])])
-    days = int(record["horizon_days"])
     run = RunRecord(
         params={"forecaster": spec.forecaster, **described["params"], "seed": settings.seed, "n_paths": snapshot.n_paths, **facts},
         tags={"snapshot_id": snapshot.id, "artifact": digest, "ledger_digest": str(snapshot.meta["ledger_digest"])},
@@ -241,7 +243,7 @@ def _track(
         rows=result.rows,
         summary=summary,
         coverage=coverage,
-        files={"fan_chart.png": fan_chart(snapshot), "coverage.png": coverage_chart(coverage, days), "pit.png": pit_chart(result.rows, days)},
+        files={"fan_chart.png": fan_chart(snapshot), **backtest_pictures(result.rows, coverage, int(record["horizon_days"]))},
         artifact=artifacts.path(digest),
         card=card,
     )

@@ -138,11 +138,24 @@ def test_hostile_tag_values_are_only_values(tmp_path: Path) -> None:
         for number, value in enumerate(HOSTILE)
     ]
     ledger.ingest([write_csv(tmp_path / "a.csv", given)], received_at=NOW)
-    assert ledger.values("team") == sorted(HOSTILE)
-    for number, value in enumerate(HOSTILE):
-        for dimension in ("team", "odd:key"):
+    assert ledger.values("odd:key") == sorted(HOSTILE)
+    assert ledger.values("team") == sorted(value.lower() for value in HOSTILE)
+    for number, written in enumerate(HOSTILE):
+        for dimension, value in (("team", written.lower()), ("odd:key", written)):
             assert ledger.panel(Scope((Clause(dimension, (value,)),)))["y"].tolist() == [number + 1]
             assert ledger.panel(Scope((Clause(dimension, (value,), exclude=True),)))["y"].sum() == sum(range(1, len(HOSTILE) + 1)) - number - 1
+
+
+def test_spellings_of_a_team_that_differ_only_in_case_are_one_team(tmp_path: Path) -> None:
+    import json
+
+    ledger = Ledger(tmp_path / "ledger")
+    tags = [{"team": "search"}, {"Team": "Search"}, {"TEAM": "SEARCH"}, {"team": "ads"}]
+    given = [row(Tags=json.dumps(tag), ResourceId=str(number), EffectiveCost=str(10**number)) for number, tag in enumerate(tags)]
+    ledger.ingest([write_csv(tmp_path / "a.csv", given)], received_at=NOW)
+    assert ledger.values("team") == ["ads", "search"]
+    assert ledger.panel("team=search")["y"].tolist() == [111.0]
+    assert ledger.charges(columns=["Tags"]).num_rows == 4, "what was written stays in the tags"
 
 
 @pytest.mark.parametrize("name", ["a'b", 'a"b', "team; DROP", "", "x" * 200, "ds", "y", "unique_id"])

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from forecast.adapters.records import Records
-from forecast.commands.spend import write_company
+from forecast.commands.company import write_company
 from forecast.company.generate import generate
 from forecast.config import load_settings
 from tests.cli.homes import Commands

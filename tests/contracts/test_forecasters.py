@@ -16,12 +16,14 @@ from forecast.forecasters.base import Forecaster
 from forecast.forecasters.baselines import RunRate, SeasonalNaive
 from forecast.forecasters.boosting import BoostingForecaster
 from forecast.forecasters.combination import SpendForecaster
+from forecast.forecasters.recent_level import RecentLevel
 from forecast.forecasters.structural import StructuralForecaster
 from tests.contracts.forecaster_checks import CHECKS
 
 INSTANCES: list[Forecaster] = [
     SeasonalNaive(),
     RunRate(),
+    RecentLevel(),
     StructuralForecaster(),
     BoostingForecaster(rounds=40),
     SpendForecaster(),

@@ -20,7 +20,7 @@ from tests.training.homes import QUICK, TrainingHome, make_home
 from training.backtest import plan_cutoffs, run_backtest
 from training.cards import metrics_of, model_card, write_cards
 from training.executors import cores, workers
-from training.plots import coverage_chart, fan_chart, pit_chart
+from training.plots import backtest_pictures, fan_chart
 from training.specs import Spec, load_spec
 from training.tracking import metric_name
 from training.train import TrainReport
@@ -29,7 +29,15 @@ from training.train import TrainReport
 @pytest.fixture(scope="module")
 def result() -> Backtest:
     panel, hierarchy = make_panel()
-    return backtest(WeekdayBootstrap(), panel, cutoffs=rolling_cutoffs("2026-10-31", 3, 28, 28), totals=(7, 28), n_paths=100, hierarchy=hierarchy)
+    return backtest(
+        WeekdayBootstrap(),
+        panel,
+        cutoffs=rolling_cutoffs("2026-10-31", 3, 28, 28),
+        totals=(7, 28),
+        n_paths=100,
+        hierarchy=hierarchy,
+        budgets=(0.9, 1.1),
+    )
 
 
 def test_without_files_the_default_spec_is_the_forecaster_that_ships(tmp_path: Path) -> None:
@@ -105,16 +113,18 @@ def test_the_benchmark_writes_card_and_metrics_that_do_not_depend_on_the_day(tmp
     (tmp_path / "quick" / "spec.toml").write_text('[forecaster]\nclass = "RunRate"\n')
     first = write_cards("quick", tmp_path, seeds=(1,), days=80, teams=1)
     before = {path.name: path.read_bytes() for path in (tmp_path / "quick").iterdir()}
-    assert set(before) == {"spec.toml", "card.md", "metrics.json"}
+    assert set(before) == {"spec.toml", "card.md", "metrics.json", "coverage.png", "reliability.png", "pit.png"}
+    for picture in re.findall(r"\((\w+\.png)\)", before["card.md"].decode()):
+        assert picture in before
     assert write_cards("quick", tmp_path, seeds=(1,), days=80, teams=1) == first
     assert {path.name: path.read_bytes() for path in (tmp_path / "quick").iterdir()} == before
-    assert first["company_548d_v1/pooled/company/28d"]["n"] == first["company_548d_v1/seed1/company/28d"]["n"]
+    assert first["company_548d_v2/pooled/company/28d"]["n"] == first["company_548d_v2/seed1/company/28d"]["n"]
 
 
 def test_plots_are_png_files_and_the_same_twice(result: Backtest) -> None:
     snapshot = make_snapshot(n_paths=50)
     coverage = coverage_table(result.rows)
-    first, second = ([fan_chart(snapshot), coverage_chart(coverage), pit_chart(result.rows)] for _ in range(2))
+    first, second = ([fan_chart(snapshot), *backtest_pictures(result.rows, coverage).values()] for _ in range(2))
     for picture in first:
         assert picture.startswith(b"\x89PNG")
         assert len(picture) > 5000
@@ -122,8 +132,9 @@ def test_plots_are_png_files_and_the_same_twice(result: Backtest) -> None:
 
 
 def test_plots_without_a_backtest_are_drawn_empty(result: Backtest) -> None:
-    assert coverage_chart(coverage_table(result.rows.iloc[:0])).startswith(b"\x89PNG")
-    assert pit_chart(result.rows.iloc[:0]).startswith(b"\x89PNG")
+    nothing = result.rows.iloc[:0]
+    for picture in backtest_pictures(nothing, coverage_table(nothing)).values():
+        assert picture.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from training.specs import Spec
 from training.tracking import Tracking
 from training.train import TrainReport
 
-PLOTS = ("fan_chart.png", "coverage.png", "pit.png")
+PLOTS = ("fan_chart.png", "coverage.png", "pit.png", "reliability.png")
 Trained = tuple[TrainingHome, TrainReport, list[tuple[str, float | None]]]
 
 

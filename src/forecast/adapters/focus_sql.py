@@ -124,9 +124,11 @@ def _dimension(rule: DimensionRule, objects: dict[str, ObjectColumn], others: Se
     if not sources:
         return quoted_text(UNKNOWN)
     value = f"coalesce({', '.join(f'''nullif(trim({source}), '')''' for source in sources)})"
+    if rule.any_case:
+        value = f"lower({value})"
     if rule.names:
         cases = " ".join(f"WHEN {quoted_text(written)} THEN {quoted_text(meant)}" for written, meant in rule.names.items())
-        value = f"CASE lower({value}) {cases} ELSE lower({value}) END"
+        value = f"CASE {value} {cases} ELSE {value} END"
     return f"coalesce({value}, {quoted_text(UNKNOWN)})"
 
 

@@ -12,6 +12,7 @@ from datetime import date
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.anomalies.expectation import WAIT, Expectation, Replay, replay, settled, transform_constant
@@ -20,6 +21,7 @@ from forecast.anomalies.tail import LEVELS, OUTER, SMALLEST_P, Tail, fit_tail, s
 from forecast.anomalies.threshold import DAYS_A_MONTH, false_alarm_threshold, surprise_size
 from forecast.errors import ArtifactError, InputError
 from forecast.spend.hierarchy import COMPANY
+from forecast.spend.recurring import day_kinds, recurring_items
 from forecast.spend.scope import Clause, Scope
 
 SMALLEST_PART = 0.0005
@@ -63,10 +65,13 @@ class DetectorState:
         )
 
 
-def fit_snapshot_detector(node_ids: Sequence[str], history: NDArray[np.float64], *, false_alarms_per_month: float = 1.0) -> dict[str, NDArray[Any]]:
+def fit_snapshot_detector(
+    node_ids: Sequence[str], history: NDArray[np.float64], *, first_day: date | None = None, false_alarms_per_month: float = 1.0
+) -> dict[str, NDArray[Any]]:
     """Arrays for `snapshot.detector` from the daily history of all nodes (and leaves, by their ids, where they are to be watched too).
 
-    history : (n, n_days) cost, columns are consecutive days.
+    history : (n, n_days) cost, columns are consecutive days. first_day : of the first column; with it, days of known recurring items
+    (taxes, month-end batches) are not scored and teach nothing about what is usual.
     """
     if history.ndim != 2 or history.shape[0] != len(node_ids) or history.shape[1] == 0:
         raise InputError(
@@ -77,7 +82,7 @@ def fit_snapshot_detector(node_ids: Sequence[str], history: NDArray[np.float64],
         )
     smallest = SMALLEST_PART * float(np.nanmedian(np.abs(history), axis=1).max())
     constant = transform_constant(history)
-    seen = replay_days(history, constant, smallest)
+    seen = replay_days(_without_recurring(history, first_day), constant, smallest)
     usual = settled(seen.surprise)
     wildness = stretch(usual)[:, None]
     surprises = usual / wildness
@@ -94,6 +99,17 @@ def fit_snapshot_detector(node_ids: Sequence[str], history: NDArray[np.float64],
         "smallest_money": np.array([smallest]),
         **tail.arrays(),
     }
+
+
+def _without_recurring(history: NDArray[np.float64], first_day: date | None) -> NDArray[np.float64]:
+    """The history with the days of recurring items unknown, from the third month of an item on."""
+    if first_day is None:
+        return history
+    kinds = day_kinds(pd.date_range(first_day, periods=history.shape[1]))
+    ordinary, amounts = recurring_items(np.nan_to_num(history), kinds)
+    before = np.take_along_axis(amounts[:, :, :-1], np.maximum(kinds, 0)[None, None, :], axis=1)[:, 0]
+    expected = (before != 0.0) & (kinds >= 0)
+    return np.where(expected | (ordinary != np.nan_to_num(history)), np.nan, history)
 
 
 def _merged_threshold(

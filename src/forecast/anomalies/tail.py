@@ -17,6 +17,8 @@ from scipy import stats
 LEVELS: NDArray[np.float64] = np.arange(1, 100) / 100.0
 OUTER = 0.01
 MOST_SHAPE = 0.5
+MOST_EXCESS = 20.0
+"""Excesses are counted up to so many 1 % points: a leaked key or the first tax of all is one event, and not the law of the tail."""
 SMALLEST_P = 1e-15
 
 _REFERENCE: NDArray[np.float64] = stats.t(df=4).ppf((np.arange(200) + 0.5) / 200)
@@ -78,7 +80,7 @@ def _excess_fit(excess: NDArray[np.float64]) -> NDArray[np.float64]:
     """(ξ, β) of a generalised Pareto distribution, ξ held in 0 … 0.5; exponential for few values."""
     if not len(excess):
         return np.array([0.0, 0.5])
-    ordered = np.sort(excess)
+    ordered = np.sort(np.minimum(excess, MOST_EXCESS))
     mean = max(float(ordered.mean()), 1e-3)
     if len(ordered) < 20:
         return np.array([0.0, mean])

@@ -107,8 +107,9 @@ def prepare(home: Home, timings: Timings, seed: int, days: int, teams: int) -> N
     """Generate, ingest, budgets, train; the steps that come before the service."""
     from datetime import UTC, datetime
 
+    from forecast.commands.company import write_company
     from forecast.commands.models import train_home
-    from forecast.commands.spend import ingest_into, write_company
+    from forecast.commands.spend import ingest_into
     from forecast.company.generate import generate
 
     with timings.step("generate"), working("Demo") as progress:

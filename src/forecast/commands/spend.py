@@ -1,22 +1,18 @@
-"""Spend in and out: `forecast ingest`, `panel`, `generate`."""
+"""Spend in and out: `forecast ingest`, `panel`; `generate` is in `company`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from forecast.commands.company import generate
 from forecast.commands.console import CostOption, JsonOption, Progress, ScopeOption, counted, emit, line, money, table, working
 from forecast.commands.home import Home
 from forecast.errors import InputError
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from forecast.company.generate import Company
 
 
 def register(app: typer.Typer) -> None:
@@ -130,53 +126,3 @@ def panel(
         emit({**head, "rows": rows}, True, lambda: None)
     else:
         line(frame.to_csv(index=False, lineterminator="\n").rstrip("\n"))
-
-
-def generate(
-    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder to write to; an earlier company's files there are replaced.")],
-    seed: Annotated[int, typer.Option(help="Another seed is another company.")] = 7,
-    days: Annotated[int, typer.Option(help="Days of spend.")] = 548,
-    teams: Annotated[int, typer.Option(help="Teams.")] = 8,
-    hourly: Annotated[bool, typer.Option("--hourly", help="Charge periods of an hour; up to 24 times as many rows.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="focus.csv.gz in place of focus.parquet.")] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Write a generated company: FOCUS 1.2 rows, its budgets, planned events and the truth about its incidents."""
-    from forecast.company.generate import generate as generate_company
-
-    with working("Generating") as progress:
-        company = generate_company(seed, days, teams, "h" if hourly else "D")
-        progress("files", None)
-        rows = write_company(company, out, as_csv=csv)
-    document = {
-        "rows": len(company.rows),
-        "files": [str(rows), *(str(out / f"{name}.csv") for name in ("budgets", "events", "incidents"))],
-        "start": company.start,
-        "end": company.end,
-        "currency": company.currency,
-        "seed": seed,
-    }
-    emit(document, as_json, lambda: line(f"{len(company.rows):,} rows from {company.start} to {company.end} (exclusive) in {out}"))
-
-
-def write_company(company: Company, folder: Path, *, as_csv: bool = False) -> Path:
-    """focus.parquet (or focus.csv.gz), budgets.csv, events.csv and incidents.csv; returns the file of rows."""
-    from forecast.adapters.reports import atomically
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = folder / ("focus.csv.gz" if as_csv else "focus.parquet")
-        with atomically(rows) as temporary:
-            if as_csv:
-                company.rows.to_csv(temporary, index=False, compression={"method": "gzip", "mtime": 0})
-            else:
-                company.rows.to_parquet(temporary, index=False)
-        tables: Mapping[str, pd.DataFrame] = {"budgets": company.budgets, "events": company.events, "incidents": company.incidents}
-        for name, frame in tables.items():
-            with atomically(folder / f"{name}.csv") as temporary:
-                frame.to_csv(temporary, index=False)
-    except OSError as error:
-        raise InputError(
-            f"{folder} cannot be written: {error.strerror}", field="out", got=str(folder), allowed="a folder that can be written"
-        ) from None
-    return rows

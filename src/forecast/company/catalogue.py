@@ -45,15 +45,13 @@ class AiModel:
 
 @dataclass(frozen=True)
 class ModelFamily:
-    """Two generations of one line of models; usage moves from `old` to `new` after the release of `new`."""
+    """A line of models that succeed each other, oldest first; usage moves on after each release."""
 
     name: str
     developer: str
     provider: str
-    service: str
     weight: float
-    old: AiModel
-    new: AiModel
+    models: tuple[AiModel, AiModel, AiModel]
 
 
 @dataclass(frozen=True)
@@ -105,44 +103,92 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider("Pinecone", "Pinecone Systems, Inc.", "org-pinecone", (Region("aws-us-east-1", "AWS US East (N. Virginia)"),)),
         Provider("GitHub", "GitHub, Inc.", "enterprise-github", (Region("global", "Global"),)),
+        Provider("Northwind AI", "Northwind AI", "datacentre-1", (Region("dc-frankfurt", "Frankfurt"),)),
         Provider("Notion", "Notion Labs, Inc.", "workspace-notion", (Region("global", "Global"),)),
     )
 }
 
 OPENAI, ANTHROPIC, GOOGLE, AWS = "OpenAI", "Anthropic", "Google Cloud", "AWS"
+COMPANY_NAME = "Northwind AI"
+ON_PREMISES = COMPANY_NAME
+"""The provider of what runs in the company's own data centre is the company."""
+ON_PREMISES_SERVICE = "GPU Data Centre"
+TRANSFER_SERVICES: dict[str, str] = {AWS: "AWS Data Transfer", GOOGLE: "Cloud Networking"}
 LLM_SERVICES: dict[str, str] = {OPENAI: "OpenAI API", ANTHROPIC: "Claude API", GOOGLE: "Vertex AI"}
 
 FAMILIES: tuple[ModelFamily, ...] = (
-    ModelFamily("GPT", OPENAI, OPENAI, "OpenAI API", 0.6, AiModel("gpt-4.1", 2.0, 0.5, 8.0), AiModel("gpt-5", 1.25, 0.125, 10.0)),
-    ModelFamily("GPT mini", OPENAI, OPENAI, "OpenAI API", 0.4, AiModel("gpt-4.1-mini", 0.4, 0.1, 1.6), AiModel("gpt-5-mini", 0.25, 0.025, 2.0)),
+    ModelFamily(
+        "GPT", OPENAI, OPENAI, 0.5, (AiModel("gpt-4o", 2.5, 1.25, 10.0), AiModel("gpt-4.1", 2.0, 0.5, 8.0), AiModel("gpt-5", 1.25, 0.125, 10.0))
+    ),
+    ModelFamily(
+        "GPT mini",
+        OPENAI,
+        OPENAI,
+        0.3,
+        (AiModel("gpt-4o-mini", 0.15, 0.075, 0.6), AiModel("gpt-4.1-mini", 0.4, 0.1, 1.6), AiModel("gpt-5-mini", 0.25, 0.025, 2.0)),
+    ),
+    ModelFamily(
+        "o mini",
+        OPENAI,
+        OPENAI,
+        0.2,
+        (AiModel("o1-mini", 1.1, 0.55, 4.4), AiModel("o3-mini", 1.1, 0.55, 4.4), AiModel("o4-mini", 1.1, 0.275, 4.4)),
+    ),
     ModelFamily(
         "Claude Sonnet",
         ANTHROPIC,
         ANTHROPIC,
-        "Claude API",
-        0.6,
-        AiModel("claude-sonnet-4", 3.0, 0.3, 15.0),
-        AiModel("claude-sonnet-4-5", 3.0, 0.3, 15.0),
+        0.55,
+        (AiModel("claude-3-7-sonnet", 3.0, 0.3, 15.0), AiModel("claude-sonnet-4", 3.0, 0.3, 15.0), AiModel("claude-sonnet-4-5", 3.0, 0.3, 15.0)),
     ),
     ModelFamily(
         "Claude Haiku",
         ANTHROPIC,
         ANTHROPIC,
-        "Claude API",
-        0.25,
-        AiModel("claude-3-5-haiku", 0.8, 0.08, 4.0),
-        AiModel("claude-haiku-4-5", 1.0, 0.1, 5.0),
+        0.3,
+        (AiModel("claude-3-haiku", 0.25, 0.03, 1.25), AiModel("claude-3-5-haiku", 0.8, 0.08, 4.0), AiModel("claude-haiku-4-5", 1.0, 0.1, 5.0)),
     ),
     ModelFamily(
-        "Claude Opus", ANTHROPIC, ANTHROPIC, "Claude API", 0.15, AiModel("claude-opus-4", 15.0, 1.5, 75.0), AiModel("claude-opus-4-5", 5.0, 0.5, 25.0)
+        "Claude Opus",
+        ANTHROPIC,
+        ANTHROPIC,
+        0.15,
+        (AiModel("claude-opus-4", 15.0, 1.5, 75.0), AiModel("claude-opus-4-1", 15.0, 1.5, 75.0), AiModel("claude-opus-4-5", 5.0, 0.5, 25.0)),
     ),
     ModelFamily(
-        "Gemini Flash", "Google", GOOGLE, "Vertex AI", 0.6, AiModel("gemini-2.0-flash", 0.15, 0.04, 0.6), AiModel("gemini-2.5-flash", 0.3, 0.03, 2.5)
+        "Gemini Flash",
+        "Google",
+        GOOGLE,
+        0.45,
+        (AiModel("gemini-2.0-flash", 0.15, 0.04, 0.6), AiModel("gemini-2.5-flash", 0.3, 0.03, 2.5), AiModel("gemini-3-flash", 0.5, 0.05, 3.0)),
     ),
     ModelFamily(
-        "Gemini Pro", "Google", GOOGLE, "Vertex AI", 0.4, AiModel("gemini-2.5-pro", 1.25, 0.125, 10.0), AiModel("gemini-3-pro", 2.0, 0.2, 12.0)
+        "Gemini Pro",
+        "Google",
+        GOOGLE,
+        0.35,
+        (AiModel("gemini-1.5-pro", 1.25, 0.31, 5.0), AiModel("gemini-2.5-pro", 1.25, 0.125, 10.0), AiModel("gemini-3-pro", 2.0, 0.2, 12.0)),
+    ),
+    ModelFamily(
+        "Gemini Flash-Lite",
+        "Google",
+        GOOGLE,
+        0.2,
+        (
+            AiModel("gemini-1.5-flash", 0.075, 0.019, 0.3),
+            AiModel("gemini-2.0-flash-lite", 0.075, 0.02, 0.3),
+            AiModel("gemini-2.5-flash-lite", 0.1, 0.01, 0.4),
+        ),
     ),
 )
+
+GENERATIONS = 3
+FAMILIES_PER_VENDOR = 3
+LLM_PROVIDERS = (OPENAI, ANTHROPIC, GOOGLE)
+FAMILIES_OF: dict[str, tuple[int, ...]] = {
+    vendor: tuple(number for number, family in enumerate(FAMILIES) if family.provider == vendor) for vendor in LLM_PROVIDERS
+}
+"""Positions of each vendor's families; as many for every vendor, so that they fill an array."""
 
 GPU_SERVICES: dict[str, str] = {AWS: "Amazon Elastic Compute Cloud", GOOGLE: "Compute Engine"}
 GPU_INSTANCES: tuple[GpuInstance, ...] = (

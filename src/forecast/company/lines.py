@@ -28,7 +28,7 @@ class ChargeLines:
     """Lines of one family.
 
     attributes : one row a line, the columns of `attributes_of`.  quantity : (days, lines), in the line's pricing unit.
-    list_price, contracted_price : (days, lines), USD per pricing unit, at most ten decimals.
+    list_price, contracted_price : (days, lines), USD per pricing unit, at most ten decimals. A credit has negative prices.
     """
 
     attributes: pd.DataFrame
@@ -50,7 +50,68 @@ class ChargeLines:
     def effective_cost(self) -> Floats:
         """(days, lines) USD, amortised."""
         amortised: Floats = self.attributes["effective"].to_numpy(dtype=np.float64)
-        return money(self.quantity * self.contracted_price) * amortised
+        return money(money(self.quantity * self.contracted_price) * amortised)
+
+    def then(self, later: ChargeLines) -> ChargeLines:
+        """The same lines over the days of both."""
+        return ChargeLines(
+            self.attributes,
+            np.concatenate([self.quantity, later.quantity]),
+            np.concatenate([self.list_price, later.list_price]),
+            np.concatenate([self.contracted_price, later.contracted_price]),
+        )
+
+    def used(self) -> ChargeLines:
+        """Without lines that have no quantity on any day."""
+        kept = np.flatnonzero(self.quantity.any(axis=0))
+        attributes = self.attributes.iloc[kept].reset_index(drop=True)
+        return ChargeLines(attributes, self.quantity[:, kept], self.list_price[:, kept], self.contracted_price[:, kept])
+
+
+@dataclass(frozen=True, eq=False)
+class Metered:
+    """What a process metered in a stretch, in all its worlds; prices may share their worlds axis.
+
+    attributes : one row a line.  quantity : (days, worlds, lines).  list_price, contracted_price : (days, worlds or 1, lines).
+    """
+
+    attributes: pd.DataFrame
+    quantity: Floats
+    list_price: Floats
+    contracted_price: Floats
+
+    @classmethod
+    def of(cls, attributes: Sequence[Attributes], quantity: Floats, list_price: Floats, contracted_price: Floats) -> Metered:
+        return cls(pd.DataFrame(list(attributes)), quantity, list_price, contracted_price)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Metered]) -> Metered:
+        """The lines of all parts."""
+        worlds = max(part.quantity.shape[1] for part in parts)
+
+        def side_by_side(arrays: Sequence[Floats]) -> Floats:
+            return np.concatenate([np.broadcast_to(array, (len(array), worlds, array.shape[2])) for array in arrays], axis=2)
+
+        return cls(
+            pd.concat([part.attributes for part in parts], ignore_index=True),
+            side_by_side([part.quantity for part in parts]),
+            side_by_side([part.list_price for part in parts]),
+            side_by_side([part.contracted_price for part in parts]),
+        )
+
+    def lines(self) -> ChargeLines:
+        """The lines of the one world that happens."""
+        if not len(self.attributes):
+            return ChargeLines.none(len(self.quantity))
+        return ChargeLines(self.attributes, self.quantity[:, 0], self.list_price[:, 0], self.contracted_price[:, 0])
+
+    def cost(self) -> Floats:
+        """(days, worlds, lines) USD, amortised."""
+        return np.asarray(self.quantity * self.contracted_price * self.attributes["effective"].to_numpy(dtype=np.float64))
+
+    def billed(self) -> Floats:
+        """(days, worlds, lines) USD, as invoiced."""
+        return np.asarray(self.quantity * self.contracted_price * self.attributes["billed"].to_numpy(dtype=np.float64))
 
 
 def concatenate(families: Sequence[ChargeLines]) -> ChargeLines:
@@ -80,25 +141,27 @@ def attributes_of(
     *,
     category: tuple[str, str],
     description: str,
-    resource: tuple[str, str, str],
-    sku: str,
-    meter: str,
-    unit: str,
-    price_details: Mapping[str, str | int],
+    resource: tuple[str | None, str | None, str | None],
+    sku: str | None,
+    meter: str | None,
+    unit: str | None,
+    price_details: Mapping[str, str | int] | None,
     charge_category: str = "Usage",
-    pricing_category: str = "Standard",
+    pricing_category: str | None = "Standard",
+    commitment: str | None = None,
     zone: str | None = None,
     rhythm: str = "flat",
     whole: bool = False,
-    billed: bool = True,
-    effective: bool = True,
+    billed: float = 1.0,
+    effective: float = 1.0,
     ai_model: str | None = None,
 ) -> Attributes:
     """Everything about a line that does not change with time; a key that names a FOCUS column becomes that column.
 
     index : position of its leaf. category : service category and subcategory. resource : id, name, type.
     rhythm : how a day spreads over its hours, `flat`, `demand` or `office`. whole : quantities are integers.
-    billed, effective : whether BilledCost and EffectiveCost are charged (a licence is billed on the 1st and used daily).
+    billed, effective : part of the contracted cost that is BilledCost and EffectiveCost (a licence is billed on the 1st and
+    used daily; usage under a commitment is billed nothing and costs its discounted price). commitment : `Used` or `Unused`.
     ai_model : id of the language model, where the line is about one.
     """
     provider = PROVIDERS[leaf.provider]
@@ -113,8 +176,9 @@ def attributes_of(
         "service_subcategory": category[1],
         "charge_category": charge_category,
         "charge_description": description,
-        "charge_frequency": "Recurring" if charge_category == "Purchase" else "Usage-Based",
+        "charge_frequency": {"Usage": "Usage-Based", "Purchase": "Recurring", "Tax": "Recurring"}.get(charge_category, "One-Time"),
         "pricing_category": pricing_category,
+        "commitment_discount_status": commitment,
         "pricing_unit": unit,
         "consumed_unit": None if charge_category == "Purchase" else unit,
         "region_id": leaf.region.id,
@@ -125,11 +189,11 @@ def attributes_of(
         "resource_type": resource[2],
         "sku_id": sku,
         "sku_meter": meter,
-        "sku_price_id": f"{sku}.{leaf.region.id}",
-        "sku_price_details": details(**price_details),
-        "sub_account_id": f"{provider.account}-{leaf.team}",
-        "sub_account_name": leaf.team,
-        "tags": details(env=leaf.stage, project=leaf.project, team=leaf.team, workload=leaf.workload),
+        "sku_price_id": f"{sku}.{leaf.region.id}" if sku else None,
+        "sku_price_details": details(**price_details) if price_details else None,
+        "sub_account_id": f"{provider.account}-{leaf.team}" if leaf.team else None,
+        "sub_account_name": leaf.team or None,
+        "tags": details(env=leaf.stage, project=leaf.project, team=leaf.team, workload=leaf.workload) if leaf.team else None,
         "rhythm": rhythm,
         "whole": whole,
         "billed": billed,

@@ -1,90 +1,153 @@
-"""Managed services around the models: vector stores and managed machine learning."""
+"""Managed services around the models: vector stores, managed machine learning, data transfer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
-from forecast.company.lines import Attributes, ChargeLines, attributes_of, money
-from forecast.company.organisation import Leaf, Organisation, alive
-from forecast.company.plans import Plan
-from forecast.company.processes import Bursts, MultiplicativeGrowth, PersistentNoise, Streams, WeeklyRhythm
-from forecast.company.span import Floats, Span
-
-# meter, unit, USD per unit, part of the leaf's expected cost
-VECTOR_METERS = (("Storage", "GB-Hours", 0.00046, 0.35), ("Read Units", "Read Units", 0.000016, 0.50), ("Write Units", "Write Units", 0.000004, 0.15))
-ML_METERS = (("Hosting", "Hours", 1.212, 0.7), ("Processing", "Hours", 0.461, 0.3))
+from forecast.company.circumstances import Circumstances
+from forecast.company.levers import demand_factors, price_factors
+from forecast.company.lines import Attributes, Metered, attributes_of, money
+from forecast.company.organisation import Kind, Leaf, LeafTraits, Organisation
+from forecast.company.processes import Accumulation, Bursts, MultiplicativeGrowth, PersistentNoise, WeeklyRhythm
+from forecast.company.span import Floats
+from forecast.company.stretch import Streams, Stretch
 
 
 @dataclass(frozen=True)
-class ManagedServices:
-    """Vector stores and managed ML as charge lines.
+class Meter:
+    """One meter of a managed service: `price` USD per `unit`; `part` of the leaf's expected cost; quantities have `decimals`."""
 
-    storage : GB never fall; each day adds a lognormal part of a growing base. reads : growth · AR(1) · weekly rhythm.
-    writes : reads' law with strong bursts (re-indexing). hosting : growth · very slow AR(1), a nearly flat line.
-    processing : growth · AR(1) with bursts.
+    name: str
+    unit: str
+    price: float
+    part: float
+    decimals: int = 0
+
+
+METERS: dict[Kind, tuple[Meter, ...]] = {
+    "vector_store": (
+        Meter("Storage", "GB-Hours", 0.00046, 0.35),
+        Meter("Read Units", "Read Units", 0.000016, 0.50),
+        Meter("Write Units", "Write Units", 0.000004, 0.15),
+    ),
+    # Hours of a shared managed service are not whole machines, but nothing is billed below a hundredth.
+    "managed_ml": (Meter("Hosting", "Hours", 1.212, 0.7, 2), Meter("Processing", "Hours", 0.461, 0.3, 2)),
+    "egress": (Meter("Data Transfer Out", "GB", 0.085, 1.0, 3),),
+}
+CATEGORY = {
+    "vector_store": ("Databases", "NoSQL Databases"),
+    "managed_ml": ("AI and Machine Learning", "AI Platforms"),
+    "egress": ("Networking", "Content Delivery"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Family:
+    """All leaves of one kind with one meter, and the traits of their law."""
+
+    kind: Kind
+    meter: Meter
+    leaves: tuple[Leaf, ...]
+    traits: LeafTraits
+    growth: MultiplicativeGrowth
+    rhythm: WeeklyRhythm
+    stock: Accumulation
+    attributes: tuple[Attributes, ...]
+    discount: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class ManagedServices:
+    """Vector stores, managed ML and egress.
+
+    storage : GB never fall; each day adds a lognormal part. reads : traffic of the product · AR(1). writes : traffic with strong
+    bursts (re-indexing). hosting : growth · very slow AR(1), a nearly flat line. processing : growth · AR(1) · rhythm with bursts.
+    data transfer : traffic · AR(1).
     """
 
-    organisation: Organisation
-    plan: Plan
-    streams: Streams
-    span: Span
+    families: tuple[_Family, ...]
 
-    def lines(self) -> ChargeLines:
-        """Three meters a vector store, two a managed ML leaf."""
-        attributes: list[Attributes] = []
-        quantity: list[Floats] = []
-        list_price: list[Floats] = []
-        contracted: list[Floats] = []
-        for kind, meters in (("vector_store", VECTOR_METERS), ("managed_ml", ML_METERS)):
-            positions = self.organisation.of_kind("vector_store" if kind == "vector_store" else "managed_ml")
-            leaves = [self.organisation.leaves[index] for index in positions]
-            for meter, unit, price, part in meters:
-                if not leaves:
-                    continue
-                level = np.array([leaf.daily_cost * part / price for leaf in leaves])
-                # Hours of a shared managed service are not whole machines, but nothing is billed below a hundredth.
-                amounts = np.round(level * alive(leaves, self.span.days) * self._factors(meter, len(leaves)), 2 if unit == "Hours" else 0)
-                for number, (index, leaf) in enumerate(zip(positions, leaves, strict=True)):
-                    attributes.append(_attributes(index, leaf, kind, meter, unit))
-                    quantity.append(amounts[:, number])
-                    list_price.append(np.full(self.span.days, price))
-                    contracted.append(money(list_price[-1] * (1.0 - self.plan.discount[leaf.provider])))
-        if not attributes:
-            return ChargeLines.none(self.span.days)
-        return ChargeLines.of(attributes, *(np.stack(columns, axis=1) for columns in (quantity, list_price, contracted)))
+    @classmethod
+    def drawn(cls, organisation: Organisation, discount: dict[str, float], streams: Streams) -> ManagedServices:
+        families = []
+        for kind, meters in METERS.items():
+            positions = organisation.of_kind(kind)
+            leaves = tuple(organisation.leaves[index] for index in positions)
+            for meter in meters if leaves else ():
+                rng = streams.of("managed", "traits", meter.name)
+                n = len(leaves)
+                families.append(
+                    _Family(
+                        kind,
+                        meter,
+                        leaves,
+                        LeafTraits.of(list(leaves)),
+                        MultiplicativeGrowth(rng.normal(0.35, 0.25, n), 0.006),
+                        WeeklyRhythm.drawn(rng, rng.uniform(0.1, 0.4, n)),
+                        Accumulation(rng.uniform(0.3, 1.2, n)),
+                        tuple(_attributes(index, leaf, kind, meter) for index, leaf in zip(positions, leaves, strict=True)),
+                        np.array([discount[leaf.provider] for leaf in leaves]),
+                    )
+                )
+        return cls(tuple(families))
 
-    def _factors(self, meter: str, n: int) -> Floats:
-        rng = self.streams.of("managed", meter)
-        days = self.span.days
-        if meter == "Storage":
-            steps = np.exp(rng.standard_normal((days, n)) - 0.5)
-            grown = np.cumsum(steps * rng.uniform(0.3, 1.5, n) / 548.0, axis=0)
-            return np.asarray(0.6 + grown)
-        growth = MultiplicativeGrowth(rng.normal(0.35, 0.25, n), 0.006).factors(rng, days)
-        if meter == "Hosting":
-            return np.asarray(growth * PersistentNoise(0.06, 0.97).factors(rng, days, n))
-        noise = PersistentNoise(0.2, 0.6).factors(rng, days, n) * WeeklyRhythm(rng.uniform(0.1, 0.4, n)).factors(rng, self.span)
-        if meter == "Read Units":
-            return np.asarray(growth * noise)
-        return np.asarray(growth * noise * Bursts(0.02, 0.9, 0.5).factors(rng, days, n) * 0.9)
+    def meter(self, now: Circumstances) -> Metered:
+        """One line per leaf and meter."""
+        place = now.stretch.called("managed")
+        found = [self._metered(family, now, place.called(family.meter.name)) for family in self.families]
+        if not found:
+            nothing = np.zeros((place.days, place.worlds, 0))
+            return Metered(pd.DataFrame(), nothing, nothing, nothing)
+        return Metered.joined(found)
+
+    def _metered(self, family: _Family, now: Circumstances, place: Stretch) -> Metered:
+        meter, traits = family.meter, family.traits
+        level = traits.daily_cost * meter.part / meter.price
+        amounts = level * now.lived.size(place.day, traits.life, traits.early, traits.ramp_days) * self._factors(family, now, place)
+        if meter.name != "Storage":
+            amounts = amounts * demand_factors(now.levers, family.leaves, place.span)
+        list_price = money(meter.price * price_factors(now.levers, family.leaves, place.span))
+        return Metered.of(family.attributes, np.round(amounts, meter.decimals), list_price, money(list_price * (1.0 - family.discount)))
+
+    @staticmethod
+    def _factors(family: _Family, now: Circumstances, place: Stretch) -> Floats:
+        n, name = len(family.leaves), family.meter.name
+        if name == "Storage":
+            return np.asarray(0.7 * family.stock.factors(place))
+        daily = place.called("daily")
+        if name == "Hosting":
+            return np.asarray(family.growth.factors(place) * PersistentNoise(0.06, 0.97).factors(daily, n))
+        noise = PersistentNoise(0.12, 0.6).factors(daily, n)
+        if name == "Processing":
+            return np.asarray(
+                family.growth.factors(place)
+                * family.rhythm.factors(place.span)
+                * noise
+                * Bursts(0.02, 0.9, 0.5).factors(place.called("bursts"), n)
+                * 0.9
+            )
+        followed = now.traffic[:, :, family.traits.life] * noise
+        if name == "Write Units":
+            return np.asarray(followed * Bursts(0.02, 0.9, 0.5).factors(place, n) * 0.9)
+        return np.asarray(followed)
 
 
-def _attributes(index: int, leaf: Leaf, kind: str, meter: str, unit: str) -> Attributes:
-    code = meter.lower().replace(" ", "-")
+def _attributes(index: int, leaf: Leaf, kind: Kind, meter: Meter) -> Attributes:
+    code = meter.name.lower().replace(" ", "-")
     product = leaf.service.lower().replace(" ", "-")
-    kind_name = "Vector Index" if kind == "vector_store" else "Endpoint"
     return attributes_of(
         index,
         leaf,
-        category=("Databases", "NoSQL Databases") if kind == "vector_store" else ("AI and Machine Learning", "AI Platforms"),
-        description=f"{leaf.service}, {meter.lower()}",
-        resource=(f"{product}-{leaf.slug}", leaf.workload, kind_name),
+        category=CATEGORY[kind],
+        description=f"{leaf.service}, {meter.name.lower()}",
+        resource=(f"{product}-{leaf.slug}", leaf.workload, {"vector_store": "Vector Index", "egress": "Network Gateway"}.get(kind, "Endpoint")),
         sku=f"{product}-{code}",
-        meter=meter,
-        unit=unit,
-        price_details={"Meter": meter},
-        rhythm="flat" if meter in ("Storage", "Hosting") else "demand",
-        whole=unit != "Hours",
+        meter=meter.name,
+        unit=meter.unit,
+        price_details={"Meter": meter.name},
+        rhythm="flat" if meter.name in ("Storage", "Hosting") else "demand",
+        whole=meter.decimals == 0,
     )

@@ -1,115 +1,101 @@
-"""What the company knows beforehand: a price cut, releases of AI models, promotions, launches; and its budgets."""
+"""What the company knows beforehand, as a calendar of planned events; and its budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 import numpy as np
 import pandas as pd
 
 from forecast.company.catalogue import FAMILIES
-from forecast.company.organisation import LLM_PROVIDERS, Organisation
-from forecast.company.processes import Streams
+from forecast.company.circumstances import Circumstances
+from forecast.company.lives import FADE_DAYS, NEVER, NOTICE_DAYS
+from forecast.company.market import PRICE_NOTICE
+from forecast.company.organisation import Organisation
 from forecast.company.span import Floats, Span
+from forecast.company.stretch import Streams
 
-NOTICE_DAYS = 21
+NOTICE_OF_A_RELEASE = 0
 EVENT_COLUMNS = ("name", "type", "start", "end", "scope", "effect", "effect_low", "effect_high", "effect_unit", "announced")
 BUDGET_COLUMNS = ("id", "scope", "start", "end", "amount", "currency")
 
-
-@dataclass(frozen=True)
-class Promotion:
-    """Traffic of one team's workload is multiplied by `factor` on days [first_day, last_day)."""
-
-    team: str
-    workload: str
-    first_day: int
-    last_day: int
-    factor: float
+Event = tuple[str, str, int, int | None, str, float, float, float, str, int]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Dates drawn by the seed. `releases` : day on which the new model of each family comes out, in catalogue order.
+def events(organisation: Organisation, stretches: Sequence[Circumstances], span: Span) -> pd.DataFrame:
+    """Planned events that had been announced by the end of the span, one row each, in order of start.
 
-    cut_family, cut_day, cut_factor : the price cut; list prices of the family are multiplied by the factor from that day on.
-    discount : negotiated share off the list price, by provider.
+    Days are half-open, an open end (NaT) means for good. `effect` is a factor on the scope's cost, or USD a day once the ramp is
+    over (`effect_unit` says which), with its plausible range; `announced` is the day from which the company knew. Three in ten
+    launches are not announced to anybody, and are not here.
     """
-
-    cut_family: int
-    cut_day: int
-    cut_factor: float
-    releases: Floats
-    promotions: tuple[Promotion, ...]
-    discount: dict[str, float]
-
-
-def draw(organisation: Organisation, streams: Streams, days: int, discounts: dict[str, tuple[float, float]]) -> Plan:
-    """Draw the plan: one price cut in the middle of the span, one release a family, two promotions in and one after the span."""
-    rng = streams.of("plans")
-    used = {leaf.provider: 0.0 for leaf in organisation.leaves if leaf.provider in LLM_PROVIDERS}
-    for leaf in organisation.leaves:
-        if leaf.provider in used:
-            used[leaf.provider] += leaf.daily_cost
-    weights = np.array([family.weight * used.get(family.provider, 0.0) for family in FAMILIES])
-    weights = np.where(weights >= np.sort(weights)[-4], weights, 0.0)
-    cut_family = int(rng.choice(len(FAMILIES), p=weights / weights.sum()))
-    cut_day = int(rng.uniform(0.45, 0.75) * days)
-    cut_factor = float(rng.choice([0.5, 0.6, 0.75]))
-    releases = rng.uniform(-0.1, 0.85, len(FAMILIES)) * days
-    running = [organisation.leaves[index] for index in organisation.of_kind("api_demand") if organisation.leaves[index].first_day == 0]
-    starts = [int(rng.uniform(0.2, 0.5) * days), int(rng.uniform(0.6, 0.9) * days), days + int(rng.integers(20, 46))]
-    promotions = []
-    for start in starts:
-        leaf = running[int(rng.integers(len(running)))]
-        promotions.append(Promotion(leaf.team, leaf.workload, start, start + int(rng.integers(7, 15)), round(float(rng.uniform(1.3, 2.0)), 2)))
-    agreed = {name: round(float(rng.uniform(low, high)), 2) for name, (low, high) in discounts.items()}
-    return Plan(cut_family, cut_day, cut_factor, releases, tuple(promotions), agreed)
-
-
-def events(plan: Plan, organisation: Organisation, span: Span) -> pd.DataFrame:
-    """Planned events, one row each, in order of start; days are half-open, an open end (NaT) means for good.
-
-    `effect` is a factor on the scope's cost, or USD a day once the ramp is over (`effect_unit` says which), with its
-    plausible range; `announced` is the day from which the company knew. One promotion lies after the last generated day.
-    """
-    cut = FAMILIES[plan.cut_family]
-    rows: list[tuple[str, str, int, int | None, str, float, float, float, str]] = [
-        (
-            f"{cut.name} price cut", "price_cut", plan.cut_day, None, f"ai_model={cut.old.id}|{cut.new.id}",
-            plan.cut_factor, plan.cut_factor, plan.cut_factor, "factor",
-        )
-    ]  # fmt: skip
-    for family, release in zip(FAMILIES, plan.releases, strict=True):
-        if 0 <= release < span.days:
-            ratio = family.new.blended(0.85, 0.4) / family.old.blended(0.85, 0.4)
-            effects = (round(ratio, 3), round(min(ratio, 1.0) * 0.9, 3), round(max(ratio, 1.0) * 1.1, 3))
-            name = f"{family.new.id} replaces {family.old.id}"
-            rows.append((name, "model_switch", int(release), None, f"ai_model={family.old.id}|{family.new.id}", *effects, "factor"))
-    for promotion in plan.promotions:
-        low, high = round(1.0 + 0.6 * (promotion.factor - 1.0), 2), round(1.0 + 1.5 * (promotion.factor - 1.0), 2)
-        scope = f"team={promotion.team},workload={promotion.workload},stage=prod"
-        name = f"{promotion.team} {promotion.workload} promotion"
-        rows.append((name, "promotion", promotion.first_day, promotion.last_day, scope, promotion.factor, low, high, "factor"))
-    launches: dict[tuple[str, str], tuple[int, float]] = {}
-    for leaf in organisation.leaves:
-        if leaf.first_day > 0 and leaf.stage == "prod" and leaf.kind in ("api_demand", "gpu_serving", "vector_store"):
-            day, cost = launches.get((leaf.team, leaf.workload), (leaf.first_day, 0.0))
-            launches[leaf.team, leaf.workload] = (day, cost + leaf.daily_cost)
-    for (team, workload), (day, cost) in launches.items():
-        usd = (round(cost, 0), round(0.5 * cost, 0), round(2.0 * cost, 0))
-        rows.append((f"{team} launches {workload}", "launch", day, None, f"team={team},workload={workload},stage=prod", *usd, "usd_per_day"))
-    frame = pd.DataFrame(rows, columns=list(EVENT_COLUMNS[:-1]))
-    start = frame["start"].to_numpy(dtype=np.int64)
-    origin = np.datetime64(span.start, "us")
-    day_length = np.timedelta64(1, "D")
-    frame["announced"] = origin + np.maximum(start - NOTICE_DAYS, 0) * day_length
-    frame["start"] = origin + start * day_length
+    last = stretches[-1]
+    rows = [*_price_changes(stretches), *_releases(last), *_campaigns(organisation, stretches), *_lives(organisation, last)]
+    frame = pd.DataFrame([row for row in rows if row[-1] < span.days], columns=list(EVENT_COLUMNS))
+    origin, day_length = np.datetime64(span.start, "us"), np.timedelta64(1, "D")
+    for name in ("start", "announced"):
+        frame[name] = origin + np.maximum(frame[name].to_numpy(dtype=np.int64), 0 if name == "announced" else -NEVER) * day_length
     ends = [np.datetime64("NaT", "us") if pd.isna(end) else origin + int(end) * day_length for end in frame["end"]]
     frame["end"] = np.array(ends, dtype="datetime64[us]")
     return frame.sort_values(["start", "name"], ignore_index=True)
+
+
+def _price_changes(stretches: Sequence[Circumstances]) -> list[Event]:
+    rows: list[Event] = []
+    for number, day, factor in (change for now in stretches for change in now.market.changes):
+        family = FAMILIES[number]
+        scope = "ai_model=" + "|".join(sorted(model.id for model in family.models))
+        name = f"{family.name} price {'cut' if factor < 1.0 else 'rise'} {len(rows) + 1}"
+        rows.append((name, "price_change", day, None, scope, factor, factor, factor, "factor", day - PRICE_NOTICE))
+    return rows
+
+
+def _releases(last: Circumstances) -> list[Event]:
+    rows: list[Event] = []
+    for family, released in zip(FAMILIES, last.market.released[0], strict=True):
+        for old, new, day in zip(family.models, family.models[1:], released[1:], strict=False):
+            if 0 < day < NEVER:
+                ratio = new.blended(0.85, 0.4) / old.blended(0.85, 0.4)
+                effects = (round(ratio, 3), round(min(ratio, 1.0) * 0.9, 3), round(max(ratio, 1.0) * 1.1, 3))
+                scope = "ai_model=" + "|".join(sorted((old.id, new.id)))
+                rows.append(
+                    (f"{new.id} replaces {old.id}", "model_switch", int(day), None, scope, *effects, "factor", int(day) - NOTICE_OF_A_RELEASE)
+                )
+    return rows
+
+
+def _campaigns(organisation: Organisation, stretches: Sequence[Circumstances]) -> list[Event]:
+    rows: list[Event] = []
+    for campaign in (campaign for now in stretches for campaign in now.campaigns):
+        life, factor = organisation.lives[campaign.life], campaign.factor
+        launched, ended = (int(days[0, campaign.life]) for days in (stretches[-1].lived.launched, stretches[-1].lived.ended))
+        if campaign.first_day < launched or campaign.decided >= ended:
+            continue
+        low, high = round(1.0 + 0.6 * (factor - 1.0), 2), round(1.0 + 1.5 * (factor - 1.0), 2)
+        scope = f"team={life.team},workload={life.workload},stage=prod"
+        name = f"{life.team} {life.workload} promotion {len(rows) + 1}"
+        rows.append((name, "promotion", campaign.first_day, campaign.last_day, scope, factor, low, high, "factor", campaign.decided))
+    return rows
+
+
+def _lives(organisation: Organisation, last: Circumstances) -> list[Event]:
+    """Launches and ends of workloads, foundings and dissolutions of teams."""
+    rows: list[Event] = []
+    for number, life in enumerate(organisation.lives):
+        decided, launched, ended = (int(days[0, number]) for days in (last.lived.decided, last.lived.launched, last.lived.ended))
+        leaves = [leaf for leaf in organisation.leaves if leaf.life == number and leaf.kind != "central"]
+        cost = sum(leaf.daily_cost for leaf in leaves if not leaf.early)
+        usd = (round(cost, 0), round(0.5 * cost, 0), round(2.0 * cost, 0))
+        scope = f"team={life.team},workload={life.workload},stage=prod" if life.workload else f"team={life.team}"
+        if life.workload and 0 < launched < NEVER and life.announced and life.hazard:
+            rows.append((f"{life.team} launches {life.workload}", "launch", launched, None, scope, *usd, "usd_per_day", decided))
+        if not life.workload and 0 < launched < NEVER:
+            rows.append((f"team {life.team} begins", "team", launched, None, scope, *usd, "usd_per_day", 0))
+        if ended < NEVER and (not life.workload or ended < int(last.lived.ended[0, life.parent])) and decided < ended:
+            name = f"{life.team} ends {life.workload}" if life.workload else f"team {life.team} is dissolved"
+            rows.append((name, "shutdown", ended + int(FADE_DAYS) - 1, None, scope, 0.0, 0.0, 0.0, "factor", ended - NOTICE_DAYS))
+    return rows
 
 
 def fiscal_quarter(day: date, fiscal_start: int, ahead: int = 0) -> tuple[str, date, date]:

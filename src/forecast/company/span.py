@@ -66,6 +66,28 @@ class Span:
         months = self.dates.astype("datetime64[M]").astype(np.int64)
         return np.asarray(months - months[0], dtype=np.int64)
 
+    @property
+    def holiday(self) -> Booleans:
+        """New year, 1 May, 4 July, Good Friday to Easter Monday, the fourth Thursday of November and the day after, 22 December on."""
+        month = self.dates.astype("datetime64[M]").astype(np.int64) % 12
+        day, weekday = self.day_of_month, self.weekday
+        fixed = ((month == 0) & (day <= 2)) | ((month == 4) & (day == 1)) | ((month == 6) & (day == 4)) | ((month == 11) & (day >= 22))
+        thanks = (month == 10) & (((weekday == 3) & (day >= 22) & (day <= 28)) | ((weekday == 4) & (day >= 23) & (day <= 29)))
+        years = sorted({self.start.year, *range(self.start.year, self.end.year + 1)})
+        easter = np.array([np.datetime64(easter_sunday(year), "D") for year in years])
+        near = (self.dates[:, None] - easter[None, :]).astype(np.int64)
+        return np.asarray(fixed | thanks | ((near >= -2) & (near <= 1)).any(axis=1))
+
     def at(self, day: int) -> np.datetime64:
         """The date of day number `day` (may lie beyond the end)."""
         return np.datetime64(self.start, "D") + np.timedelta64(int(day), "D")
+
+
+def easter_sunday(year: int) -> date:
+    """Gregorian Easter by the anonymous algorithm (Nature, 20 April 1876)."""
+    golden, century, rest = year % 19, year // 100, year % 100
+    correction = (19 * golden + century - century // 4 - (century - (century + 8) // 25 + 1) // 3 + 15) % 30
+    sunday = (32 + 2 * (century % 4) + 2 * (rest // 4) - correction - rest % 4) % 7
+    late = (golden + 11 * correction + 22 * sunday) // 451
+    month, day = divmod(correction + sunday - 7 * late + 114, 31)
+    return date(year, month, day + 1)

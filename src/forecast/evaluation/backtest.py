@@ -51,7 +51,8 @@ class Backtest:
 
     rows : one row a cutoff × number of days × series or node. Columns cutoff, days, level ("leaf", "company", "team",
     "provider,service", …), unique_id, start, end (half-open), actual, mean, one column a quantile ("q0.1"), pit, crps, run_rate and
-    seasonal_naive (point forecasts to compare with), overrun_probability (of a budget at the run rate).
+    seasonal_naive (point forecasts to compare with), overrun_probability (of a budget at the run rate), and overrun_<f> for each factor f
+    of `budgets` (of a budget at f times the run rate).
     totals : numbers of periods whose totals were asked for. `days` counts periods of `freq`.
     """
 
@@ -78,6 +79,7 @@ class _Task:
     n_paths: int
     seed: int
     hierarchy: Hierarchy | None
+    budgets: tuple[float, ...]
 
 
 def backtest(
@@ -91,6 +93,7 @@ def backtest(
     hierarchy: Hierarchy | None = None,
     freq: str = "D",
     truth: pd.DataFrame | None = None,
+    budgets: Sequence[float] = (),
     progress: Callable[[int, int], None] | None = None,
     executor: Executor | None = None,
 ) -> Backtest:
@@ -98,7 +101,8 @@ def backtest(
 
     cutoffs : last period that the forecaster sees. totals : numbers of periods k; one whose actuals are not complete before the data
     end (or are NaN in between) is left out, for a node where any of its leaves is. truth : what came, where it is not `panel` itself
-    (late bills). progress : called with (done, all) cutoffs. A series without spend up to the cutoff is not shown to the forecaster
+    (late bills). budgets : factors of the run rate whose overrun probabilities are wanted. progress : called with (done, all)
+    cutoffs. A series without spend up to the cutoff is not shown to the forecaster
     and counts as a forecast of nothing: the sum above it carries the error.
     Raises InputError for a cutoff outside the data, and whatever the forecaster raises.
     """
@@ -113,7 +117,10 @@ def backtest(
         raise InputError(f"totals: got {list(totals)}, allowed are whole numbers from 1", field="totals", got=list(totals), allowed="1 or more")
     stamps = tuple(sorted({pd.Timestamp(cutoff) for cutoff in cutoffs}))
     reality = matrix if truth is None else _aligned(to_matrix(truth, freq), matrix.ids)
-    tasks = [_Task(forecaster, *_split(matrix, reality, cutoff, wanted[-1]), wanted, n_paths, _seed_of(seed, cutoff), hierarchy) for cutoff in stamps]
+    tasks = [
+        _Task(forecaster, *_split(matrix, reality, cutoff, wanted[-1]), wanted, n_paths, _seed_of(seed, cutoff), hierarchy, tuple(budgets))
+        for cutoff in stamps
+    ]
     frames: list[pd.DataFrame] = []
     for done, frame in enumerate(executor.map(_evaluate, tasks) if executor is not None else map(_evaluate, tasks), start=1):
         frames.append(frame)
@@ -122,6 +129,11 @@ def backtest(
     judged = [frame for frame in frames if len(frame)]
     rows = pd.concat(judged, ignore_index=True) if judged else _evaluate_nothing()
     return Backtest(rows, stamps, wanted, freq)
+
+
+def overrun_column(factor: float) -> str:
+    """Column of the overrun probability of a budget at `factor` times the run rate."""
+    return f"overrun_{factor:g}"
 
 
 def _split(matrix: SpendMatrix, reality: SpendMatrix, cutoff: pd.Timestamp, longest: int) -> tuple[SpendMatrix, Floats]:
@@ -188,6 +200,7 @@ def _evaluate(task: _Task) -> pd.DataFrame:
             "run_rate": run_rate[number][complete],
             "seasonal_naive": seasonal_naive[number][complete],
             "overrun_probability": (drawn > run_rate[number][complete][:, None]).mean(axis=1),
+            **{overrun_column(factor): (drawn > factor * run_rate[number][complete][:, None]).mean(axis=1) for factor in task.budgets},
         }
         frames.append(pd.DataFrame(columns))
     return pd.concat(frames, ignore_index=True) if frames else _evaluate_nothing()

@@ -61,7 +61,7 @@ class BoostingForecaster(PointForecaster):
             if mask.any():
                 windows[:, mask] = self._predict(trees, history, origins[mask])
         level = history.level(origins)[:, :, None]
-        floor = -np.inf if history.signed.any() else 0.0
+        floor = np.where(history.additive, -np.inf, 0.0)[:, None, None]
         means = np.maximum(windows, floor) * level  # (n, O, windows)
         # The mean of a window is reached in its middle; beyond the last window it stays.
         ends = np.array(self.knots_, dtype=float)

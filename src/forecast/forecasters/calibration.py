@@ -3,10 +3,13 @@
 From every past origin the point forecast and what really came give one *trajectory of ratios* per series:
 `q[h] = actual[h] / (point[h] + ε level)`. A future path of **all** series takes one origin's trajectories together, so the
 dependence between days and between series is kept as it was, and period totals are resampled as totals (independent days
-would make an 80 % interval of 28-day totals cover less than half of them). Beyond the longest trajectory, blocks are chained
-and carry the ratio that the block before ended on, so uncertainty grows with the horizon.
+would make an 80 % interval of 28-day totals cover less than half of them). Four things are done per *stretch* of steps
+(a season, the rest of a short window, the rest of the trajectory), because each has its own number of independent windows:
+points are brought back from bursts (`reversion.py`), the mean is corrected, the spread is widened for being known from few
+windows (`widening.py`), and the newest origins, whose long stretches are not over yet, lend their short ones. Beyond the
+longest trajectory, blocks are chained and carry the ratio that the block before ended on, so uncertainty grows with the horizon.
 
-Ratios keep zeros zero and spend non-negative. Series with credits (negative values) use differences in units of the level.
+Ratios keep zeros zero and spend non-negative. Series made of credits use differences in units of the level.
 """
 
 from __future__ import annotations
@@ -18,41 +21,58 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.reversion import overshoot, reversion
+from forecast.forecasters.widening import scale_factors, split, unseen_drift, wander, widen
 
 EPSILON = 0.25
 """Share of the recent level added to a point before a ratio is taken: keeps the ratio of a series that wakes up finite."""
 
+NEUTRAL = 1.0 / (1.0 + EPSILON)
+"""The ratio of a steady series whose point was right."""
+
 LEAST_KNOWN = 8
-
-UNSEEN_DRIFT = 0.44
-"""Standard deviation of the log level over one short window (four weeks of days) that is believed before history has shown any.
-
-Public token markets moved by 0.22 a week, and GPU teams with a calm month behind them halved in the next week: a month of
-history cannot show how far the next month may lie, so its intervals must not be narrow because data are few.
-"""
 MOST_ORIGINS = 60
+
+POOL_TRUST = 6.0
+"""Windows at which the pool's mean error is believed by half."""
+
+LIKELY_BIAS = 0.05
+"""Standard deviation of true biases between series. A series' own mean error is believed as far as it stands out of its own scatter against
+this: a steady pool's after a few windows, a bursty user's, or that of a level that jumped once, hardly ever."""
+
+PERSISTENCE = 0.75
+"""Share of a deviation at the end of one stretch or block that the next begins with: a month of silence does not end a series for ever."""
+
+LARGEST_CARRY = 3.0
+
+MOST_SEEN = 2.0
+"""Most that a stretch may cost, in the largest that history has shown over such a time."""
+
+MEAN_KEPT = 0.5
+"""Widening on a log scale keeps the median and raises the mean. Kept whole, the mean would push most paths down for the sake of a few: half-way."""
 
 
 def choose_origins(history: History, first_honest: int = 0) -> tuple[Ints, int]:
     """Origins to take errors from, oldest first, and the length of a trajectory.
 
-    Where history allows, origins lie whole seasons before the end, so that a trajectory's weekdays fall on the weekdays
-    of the future that it stands for.
+    All origins have their first short window (or the whole trajectory, where that is shorter) before the end; the newest ones lack the
+    rest. Where history allows, they lie whole seasons before the end, so that a trajectory's weekdays fall on the weekdays of the future
+    that it stands for.
     """
     total, season = history.n_periods, history.rhythm.season
     begin = max(first_honest, LEAST_KNOWN, min(season + 1, total // 2))
     block = int(np.clip((total - begin) // 3, 1, history.rhythm.long))
-    span = total - block - begin
+    head = min(block, history.rhythm.short)
+    span = total - head - begin
     step = season if span // season >= 12 else max(1, -(-span // MOST_ORIGINS))
     if season > 1 and span // season >= 12:
         step *= max(1, -(-(span // season) // MOST_ORIGINS))
-    newest = total - block
-    # The newest origin whose trajectory is known and that has the phase of "now".
+    newest = total - head
+    # The newest origin whose first window is known and that has the phase of "now".
     if step % season == 0 and season > 1:
-        newest = total - -(-block // season) * season
+        newest = total - -(-head // season) * season
     origins = np.arange(newest, begin - 1, -step, dtype=np.int64)[::-1]
     return (origins if len(origins) else np.array([newest], dtype=np.int64)), block
 
@@ -62,14 +82,19 @@ class ErrorBank:
     """Past error trajectories of all series, ready to be resampled together.
 
     ratios : (n, block, O) float32; origin o's column is one joint past. additive : (n,) differences in levels instead of ratios.
-    level : (n,) recent level at the end. weights : (O,) draw probabilities. stretch : ≥ 1, widening for few independent origins.
+    level : (n,) recent level at the end. pull : (n, block) factors that bring points back from a burst. largest : (n, S) largest mean
+    over a window as long as each stretch that history has shown. weights : (O,) draw probabilities. edges : (S + 1,) steps at which
+    stretches begin, and the end. windows : (S,) independent windows behind each stretch. drift : (n,) and reach : see `widening.wander`.
     """
 
     ratios: NDArray[np.float32]
     additive: NDArray[np.bool_]
     level: Floats
+    pull: Floats
+    largest: Floats
     weights: Floats
-    stretch: float
+    edges: Ints
+    windows: Floats
     season: int
     drift: Floats
     reach: int
@@ -84,38 +109,50 @@ class ErrorBank:
     def of(cls, history: History, origins: Ints, expected: Floats) -> ErrorBank:
         """Errors of `expected` (n, O, block), the points made at `origins`."""
         block = expected.shape[2]
+        rhythm = history.rhythm
+        head = min(block, rhythm.short)
+        length = np.minimum(history.n_periods - origins, block)  # (O,) steps of each trajectory that are over
         actual = history.future(origins, block)  # (n, O, block)
-        level = history.level(origins)[:, :, None]
-        additive = history.signed
-        base = expected + EPSILON * level
+        additive = history.additive
+        now = np.array([history.n_periods], dtype=np.int64)
+        # Credits come and go as a whole: their errors are money as it is now, not shares of what there was then.
+        level = np.where(additive[:, None], history.level(now), history.level(origins))[:, :, None]
+        base = _base(expected, level, additive[:, None, None])
+        edges = np.array(sorted({0, *(edge for edge in (rhythm.season, rhythm.short) if edge < block), block}), dtype=np.int64)
+        windows = np.array([_windows(origins, length, int(end)) for end in edges[1:]])
+        pull = _pull(history, origins, length, actual, base, edges, windows)
+        base = base * pull(origins)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = np.where(additive[:, None, None], (actual - expected) / level, actual / base)
-        neutral = np.where(additive, 0.0, 1.0)[:, None, None]
+        neutral = np.where(additive, 0.0, NEUTRAL)[:, None, None]
         ratios = np.where((level <= 0) & (np.nan_to_num(actual) == 0), neutral, ratios)
-        unknown = ~np.isfinite(ratios)
-        valid = (history.age(origins) >= LEAST_KNOWN) & (unknown.mean(axis=2) <= 0.2)
-        ratios = np.where(unknown, neutral, ratios)
-        weights = 0.5 ** ((origins[-1] - origins) / (2.0 * history.rhythm.long))
+        known = np.isfinite(ratios)
+        valid = (history.age(origins) >= LEAST_KNOWN) & (known[:, :, :head].mean(axis=2) >= 0.8)
+        # A day that is not known is taken for a day like the others of its trajectory.
+        count = known.sum(axis=2, keepdims=True)
+        like_others = np.where(known, ratios, 0.0).sum(axis=2, keepdims=True) / np.maximum(count, 1)
+        ratios = np.where(known, ratios, np.where(count > 0, like_others, neutral))
+        weights = 0.5 ** ((origins[-1] - origins) / (2.0 * rhythm.long))
         weights /= weights.sum()
-        ratios = _tame(ratios, valid, additive)
-        independent = 1.0 + (origins[-1] - origins[0]) / max(1, min(block, history.rhythm.short))
-        edges = sorted({0, *(edge for edge in (history.rhythm.season, history.rhythm.short) if edge < block), block})
-        for begin, end in pairwise(edges):
+        ratios = _complete(_tame(ratios, base, valid, additive, head), length, head, additive)
+        for stretch, (begin, end) in enumerate(pairwise(edges)):
+            over = length >= end
             part = np.s_[:, :, begin:end]
-            # Windows that reach further overlap more, so fewer independent ones stand behind what they say.
-            windows = 1.0 + (origins[-1] - origins[0]) / end
-            ratios[part] = _correct_bias(ratios[part], actual[part], base[part], valid, additive, weights, windows / (windows + 6.0))
+            ratios[part] = _correct_bias(ratios[part], actual[part], base[part], valid, over, additive, weights, windows[stretch])
         ratios = _lend(ratios, valid, additive)
-        now = history.level(np.array([history.n_periods], dtype=np.int64))[:, 0]
+        kept = np.ascontiguousarray(ratios.transpose(0, 2, 1), dtype=np.float32)
         return cls(
-            np.ascontiguousarray(ratios.transpose(0, 2, 1), dtype=np.float32),
+            kept,
             additive,
-            now,
+            history.level(now)[:, 0],
+            pull(now)[:, 0],
+            _largest(history, edges),
             weights,
-            small_sample_stretch(independent),
-            history.rhythm.season,
+            edges,
+            windows,
+            rhythm.season,
             unseen_drift(history),
-            2 * history.rhythm.short,
+            2 * rhythm.short,
         )
 
     def simulate(self, points: Floats, n_paths: int, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -123,69 +160,88 @@ class ErrorBank:
         n_series, horizon = points.shape
         block, n_origins = self.ratios.shape[1:]
         paths = np.empty((n_series, horizon, n_paths), dtype=np.float32)
-        base = np.where(self.additive[:, None], points, points + EPSILON * self.level[:, None])
+        base = _base(points, self.level[:, None], self.additive[:, None]) * self.pull[:, np.minimum(np.arange(horizon), block - 1)]
         carry = np.where(self.additive[:, None], np.zeros((n_series, n_paths)), 1.0)
+        factors = scale_factors(self.windows, rng, n_paths)  # (S, n_paths)
+        inside, smooth = _stretches(self.edges)
+        tail = slice(max(0, block - 4 * self.season), block)
+        own = rng.standard_normal((n_series, n_paths))
+        refunds = np.asarray((self.ratios < 0).any(axis=(1, 2)))
         for begin in range(0, horizon, block):
             steps = min(block, horizon - begin)
             first, second = (rng.choice(n_origins, size=n_paths, p=self.weights) for _ in range(2))
             # Half of the paths are a past as it was; the others blend two, so that few origins do not make few futures.
             angle = np.where(rng.random(n_paths) < 0.5, 0.0, rng.random(n_paths) * np.pi / 2)
             one, two = np.cos(angle), np.sin(angle)
-            tail = slice(max(0, block - 4 * self.season), block)
+            if begin:
+                factors = np.repeat(factors[-1:], len(factors), axis=0)
             for row in range(n_series):
-                past = self.ratios[row]  # (block, O)
+                past = self.ratios[row].astype(np.float64)  # (block, O)
                 centre = past @ self.weights  # (block,)
                 around = past - centre[:, None]
-                drawn = around[:, first] * one + around[:, second] * two + centre[:, None]
-                if begin:
-                    # What the first block's errors say about growth is said once: later blocks stay where it ended.
-                    drawn = self._levelled(drawn, centre, tail, bool(self.additive[row]))
+                drawn = around[:, first] * one
+                drawn += around[:, second] * two
                 if self.additive[row]:
-                    drawn = self.stretch * drawn
+                    # What the first block's errors say about growth is said once: later blocks stay where it ended.
+                    middle = centre if not begin else np.full(block, centre[tail].mean())
+                    common, alone = split(factors)
+                    spread = (inside @ drawn / inside.sum(axis=1, keepdims=True)).std(axis=1, keepdims=True)
+                    drawn = drawn * (smooth @ common) + smooth @ (alone * spread * own[row]) + middle[:, None]
                     paths[row, begin : begin + steps] = base[row, begin : begin + steps, None] + (drawn[:steps] + carry[row]) * self.level[row]
                     ends = drawn[tail].mean(axis=0)
-                    carry[row] += 0.7 * (ends - ends.mean())
+                    carry[row] += PERSISTENCE * (ends - ends.mean())
                     continue
-                np.maximum(drawn, 0.0, out=drawn)
-                drawn *= _stretched(drawn.mean(axis=0), self.stretch)
-                paths[row, begin : begin + steps] = base[row, begin : begin + steps, None] * (drawn[:steps] * carry[row])
-                # A quarter of pull towards one: a month of silence does not end a series for ever.
-                ends = drawn[tail].mean(axis=0)
-                carry[row] *= (ends / max(ends.mean(), 1e-12) + 0.33) / 1.33
+                drawn += centre[:, None]
+                # Negative only on days on which one of the two pasts was (refunds).
+                floor = np.minimum(0.0, np.minimum(past[:, first], past[:, second])) if refunds[row] else 0.0
+                np.maximum(drawn, floor, out=drawn)
+                if begin:
+                    drawn *= self._levelling(centre, tail)[:, None]
+                within = _shares(inside, base[row, begin : begin + steps])
+                means = within @ drawn  # (S, n_paths)
+                wider = drawn * np.exp(smooth @ widen(means, factors, own[row]))
+                have, had = (within @ wider).mean(axis=1), means.mean(axis=1)
+                # A stretch that refunds take below nothing keeps what the widening made of it.
+                wider *= (smooth @ np.where((have > 1e-12) & (had > 0), np.maximum(had, 0.0) / np.maximum(have, 1e-12), 1.0) ** MEAN_KEPT)[:, None]
+                wider *= carry[row]
+                wider *= smooth @ self._within_reason(row, within @ wider, base[row, begin : begin + steps], inside)
+                paths[row, begin : begin + steps] = base[row, begin : begin + steps, None] * wider[:steps]
+                ends = np.maximum(wider[tail].mean(axis=0), 0.0)
+                carry[row] = PERSISTENCE * ends / max(ends.mean(), 1e-12) + 1 - PERSISTENCE
                 carry[row] /= max(carry[row].mean(), 1e-12)
         if self.drift.any():
-            self._wander(paths, rng)
+            wander(paths, self.drift, self.reach, rng)
         return paths
 
-    def _wander(self, paths: NDArray[np.float32], rng: np.random.Generator) -> None:
-        """Multiply paths in place by the drift that a short history has not shown: half of its variance common to all series."""
-        n_series, horizon, n_paths = paths.shape
-        steps = np.minimum(np.arange(1, horizon + 1), self.reach).astype(float)
-        shocks = rng.standard_normal((horizon, n_paths)) * (np.arange(horizon) < self.reach)[:, None]
-        common = np.cumsum(shocks, axis=0)
-        for row in range(n_series):
-            if self.drift[row] > 0:
-                own = np.sqrt(steps)[:, None] * rng.standard_normal(n_paths)
-                log_factor = self.drift[row] * np.sqrt(0.5) * (common + own) - 0.5 * self.drift[row] ** 2 * steps[:, None]
-                paths[row] *= np.exp(log_factor).astype(np.float32)
-
-    def _levelled(self, drawn: Floats, centre: Floats, tail: slice, additive: bool) -> Floats:
-        """Trajectories (block, n_paths) whose mean stays at the end of the mean trajectory `centre` (block,), weekdays kept."""
+    def _levelling(self, centre: Floats, tail: slice) -> Floats:
+        """(block,) factors that hold the mean trajectory `centre` (block,) where it ended, weekdays kept."""
         width = min(max(self.season, 1) * 4, len(centre))
         padded = np.pad(centre, (width // 2, width - 1 - width // 2), mode="edge")
         smooth = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
         ended = float(centre[tail].mean())
-        if additive:
-            return drawn - (smooth - ended)[:, None]
-        return drawn * np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0)[:, None]
+        return np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0)
+
+    def _within_reason(self, row: int, means: Floats, base: Floats, inside: NDArray[np.bool_]) -> Floats:
+        """(S, n_paths) factors that hold each stretch below MOST_SEEN times what history (or the point) has shown over such a time.
+
+        means : (S, n_paths) mean ratios. A small series' past ratios are large numbers, and times a burst they would be fortunes.
+        """
+        steps = inside[:, : len(base)]
+        usual = (steps * base).sum(axis=1) / np.maximum(steps.sum(axis=1), 1)
+        money = means * usual[:, None]
+        limit = MOST_SEEN * np.maximum(self.largest[row], usual)[:, None]
+        return np.where(money > limit, limit / np.maximum(money, 1e-12), 1.0)
 
     def state(self) -> dict[str, Any]:
         return {
             "ratios": self.ratios,
             "additive": self.additive,
             "level": self.level,
+            "pull": self.pull,
+            "largest": self.largest,
             "weights": self.weights,
-            "stretch": self.stretch,
+            "edges": self.edges,
+            "windows": self.windows,
             "season": self.season,
             "drift": self.drift,
             "reach": self.reach,
@@ -193,67 +249,143 @@ class ErrorBank:
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ErrorBank:
-        return cls(**{**state, "stretch": float(state["stretch"]), "season": int(state["season"]), "reach": int(state["reach"])})
+        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"])})
 
 
-def unseen_drift(history: History) -> Floats:
-    """(n,) standard deviation per period of the log drift to add; fades as history grows beyond half of the long window, 0 from 3.5 long windows on.
+def _base(points: Floats, level: Floats, additive: NDArray[np.bool_]) -> Floats:
+    """What ratios multiply: the point and a share of the level; differences are added to the point itself."""
+    return np.where(additive, points, np.maximum(points, 0.0) + EPSILON * level)
 
-    Series that hardly move from one period to the next get a quarter of it.
+
+def _stretches(edges: Ints) -> tuple[NDArray[np.bool_], Floats]:
+    """(S, block) steps of each stretch, and (block, S) weights that pass smoothly from one stretch's value to the next."""
+    steps = np.arange(edges[-1])
+    inside = (steps >= edges[:-1, None]) & (steps < edges[1:, None])
+    middles = (edges[:-1] + edges[1:] - 1) / 2
+    smooth = np.stack([np.interp(steps, middles, one) for one in np.eye(len(middles))], axis=1)
+    return inside, smooth
+
+
+def _windows(origins: Ints, length: Ints, end: int) -> float:
+    """Independent windows behind a stretch: those that reach further overlap more, so fewer stand behind what they say."""
+    over = origins[length >= end]
+    return 1.0 + float(np.ptp(over)) / end if len(over) else 1.0
+
+
+def _largest(history: History, edges: Ints) -> Floats:
+    """(n, S) largest mean over as many periods as each stretch has."""
+    sums = np.concatenate([np.zeros((history.n_series, 1)), np.cumsum(np.maximum(history.filled, 0.0), axis=1)], axis=1)
+    widths = np.minimum(np.diff(edges), history.n_periods)
+    return np.stack([(sums[:, width:] - sums[:, :-width]).max(axis=1) / width for width in widths], axis=1)
+
+
+def _pull(history: History, origins: Ints, length: Ints, actual: Floats, base: Floats, edges: Ints, windows: Floats) -> Callable[[Ints], Floats]:
+    """A function of origins: (n, O, block) factors on the base, see `reversion.py`; 1 for series of credits."""
+    above = overshoot(history, origins)
+    usual = history.window_mean(np.array([history.n_periods], dtype=np.int64), history.n_periods, size=True)[:, 0]
+    settled = (history.age(origins) >= 2 * history.rhythm.short) & ~history.additive[:, None]
+    slopes = np.empty(len(windows))
+    for stretch, (begin, end) in enumerate(pairwise(edges)):
+        counted = settled & (length >= end)[None, :]
+        came = np.where(counted, np.nan_to_num(actual[:, :, begin:end]).sum(axis=2), 0.0)
+        known = np.where(np.isfinite(actual[:, :, begin:end]), base[:, :, begin:end], 0.0).sum(axis=2)
+        slopes[stretch] = reversion(came, np.where(counted, known, 0.0), above, usual * (end - begin), windows[stretch])
+    by_step = _stretches(edges)[1] @ slopes  # (block,)
+
+    def factors(at: Ints) -> Floats:
+        start = np.where(history.additive[:, None], 0.0, overshoot(history, at))
+        return np.asarray(np.exp(start[:, :, None] * by_step[None, None, :]))
+
+    return factors
+
+
+def _shares(inside: NDArray[np.bool_], base: Floats) -> Floats:
+    """(S, block) share of each step in its stretch's money, by `base` (steps ≤ block,); equal shares where it holds none."""
+    money = np.zeros(inside.shape[1])
+    money[: len(base)] = base
+    weighted = inside * money
+    sums = weighted.sum(axis=1, keepdims=True)
+    return np.where(sums > 0, weighted / np.maximum(sums, 1e-300), inside / inside.sum(axis=1, keepdims=True))
+
+
+def _total_ratios(ratios: Floats, base: Floats, additive: NDArray[np.bool_]) -> Floats:
+    """(n, O) ratio of a stretch's total to its base, the mean of differences for additive series.
+
+    Where spend falls on one weekday the mean of the days' ratios says little about the week.
     """
-    half = history.rhythm.long / 2
-    if history.n_periods > 7 * half:
-        return np.zeros(history.n_series)
-    weight = 1.0 / (1.0 + (history.n_periods / half) ** 2)
-    level = np.maximum(history.level(np.array([history.n_periods], dtype=np.int64))[:, 0], 1e-300)
-    moves = np.median(np.abs(np.diff(history.filled, axis=1)), axis=1) / level
-    restless = np.clip(moves / 0.1, 0.25, 1.0)
-    return UNSEEN_DRIFT * np.sqrt(weight / history.rhythm.short) * restless
+    money = base.sum(axis=2)
+    total = (ratios * base).sum(axis=2) / np.where(money > 0, money, 1.0)
+    return np.where(additive[:, None] | (money <= 0), ratios.mean(axis=2), total)
 
 
-def small_sample_stretch(independent: float) -> float:
-    """The widening that a Student-t interval with `independent` observations has over a normal one, at 80 %."""
-    count = max(independent, 3.0)
-    return float(stats.t.ppf(0.9, count - 1) * np.sqrt(1 + 1 / count) / stats.norm.ppf(0.9))
+def _complete(ratios: Floats, length: Ints, head: int, additive: NDArray[np.bool_]) -> Floats:
+    """Trajectories (n, O, block) that are not over yet go on as an older one of all series did, from where they stand.
 
-
-def _stretched(mean_ratio: Floats, stretch: float) -> Floats:
-    """(n_paths,) factor that moves each trajectory's mean ratio away from the middle by `stretch`, without crossing zero."""
-    middle = max(mean_ratio.mean(), 1e-12)
-    wanted = np.maximum(middle + stretch * (mean_ratio - middle), 0.2 * mean_ratio)
-    wanted *= middle / max(wanted.mean(), 1e-12)
-    return np.where(mean_ratio > 0, wanted / np.maximum(mean_ratio, 1e-12), 1.0)
+    length : (O,) steps that are over. The end of what is known differs from the older one's by a factor (a difference), which persists
+    in part.
+    """
+    block = ratios.shape[2]
+    older, newer = np.flatnonzero(length >= block), np.flatnonzero(length < block)
+    if not len(older) or not len(newer):
+        return ratios
+    spread = older[np.linspace(0, len(older) - 1, len(newer)).round().astype(np.int64)]
+    for origin, donor in zip(newer, np.random.default_rng(0).permutation(spread), strict=True):
+        end = int(length[origin])
+        recent = np.s_[max(0, end - head) : end]
+        own, lent = ratios[:, origin, recent].mean(axis=1), ratios[:, donor, recent].mean(axis=1)
+        factor = (PERSISTENCE * own + 1 - PERSISTENCE) / np.maximum(PERSISTENCE * lent + 1 - PERSISTENCE, 1e-9)
+        factor = np.clip(factor, 1 / LARGEST_CARRY, LARGEST_CARRY)[:, None]
+        rest = ratios[:, donor, end:]
+        ratios[:, origin, end:] = np.where(additive[:, None], rest + PERSISTENCE * (own - lent)[:, None], rest * factor)
+    return ratios
 
 
 def _correct_bias(
-    ratios: Floats, actual: Floats, base: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_], weights: Floats, trust: float
+    ratios: Floats,
+    actual: Floats,
+    base: Floats,
+    valid: NDArray[np.bool_],
+    over: NDArray[np.bool_],
+    additive: NDArray[np.bool_],
+    weights: Floats,
+    windows: float,
 ) -> Floats:
-    """Give each series' ratios the mean that its past errors justify, shrunk to the pool's; for a stretch of steps at a time.
+    """Give each series' ratios of one stretch the mean that its past errors justify, shrunk to the pool's.
 
     The mean of ratios is not a bias: where points are noisy, E[actual / point] is far above sum(actual) / sum(point) (Jensen). So the
-    wanted mean is the ratio of sums, and a series' own counts with `trust`. Differences are centred likewise.
+    wanted mean is the ratio of sums. Differences are centred likewise. Only origins that are `over` (O,) count as seen; the completed
+    trajectories of the others get the same mean.
     """
-    weight = np.where(valid, weights, 0.0)
+    weight = np.where(valid & over, weights, 0.0)
     mass = weight.sum(axis=1)
     known = mass > 0
-    mean = (ratios.mean(axis=2) * weight).sum(axis=1) / np.maximum(mass, 1e-300)  # (n,)
+    means = _total_ratios(ratios, base, additive)
+    mean = (means * weight).sum(axis=1) / np.maximum(mass, 1e-300)  # (n,)
     came = (np.nan_to_num(actual).sum(axis=2) * weight).sum(axis=1)
     expected = (np.where(np.isfinite(actual), base, 0.0).sum(axis=2) * weight).sum(axis=1)
     multiplicative = known & ~additive & (expected > 0)
-    neutral = 1.0 / (1.0 + EPSILON)
-    seen = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else neutral
-    pool = neutral + trust * (np.clip(seen, 0.8 * neutral, 1.25 * neutral) - neutral)
-    share = trust * mass
+    seen = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else NEUTRAL
+    pool = NEUTRAL + windows / (windows + POOL_TRUST) * (np.clip(seen, 0.8 * NEUTRAL, 1.25 * NEUTRAL) - NEUTRAL)
+    away = ((means - mean[:, None]) ** 2 * weight).sum(axis=1) / np.maximum(mass, 1e-300)
+    scatter = away / np.where(additive, 1.0, np.maximum(mean, 1e-9)) ** 2
+    share = windows / (windows + scatter / LIKELY_BIAS**2)
     own = np.where(multiplicative, came / np.maximum(expected, 1e-300), pool)
     wanted = np.where(additive, share * mean, share * own + (1 - share) * pool)
-    factor = np.where(multiplicative & (mean > 0.05 * wanted), wanted / np.maximum(mean, 1e-12), 1.0)
-    shifted = ratios - np.where(known & additive, mean - wanted, 0.0)[:, None, None]
-    return np.where(additive[:, None, None], shifted, ratios * factor[:, None, None])
+    corrected = ratios.copy()
+    for group in (over, ~over):
+        there = np.where(valid & group, weights, 0.0)
+        count = there.sum(axis=1)
+        have = (means * there).sum(axis=1) / np.maximum(count, 1e-300)
+        usable = known & (count > 0)
+        factor = np.where(usable & multiplicative & (have > 0.05 * wanted), wanted / np.maximum(have, 1e-12), 1.0)
+        shift = np.where(usable & additive, wanted - have, 0.0)
+        corrected[:, group] = np.where(additive[:, None, None], ratios[:, group] + shift[:, None, None], ratios[:, group] * factor[:, None, None])
+    return corrected
 
 
-def _tame(ratios: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_]) -> Floats:
+def _tame(ratios: Floats, base: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_], head: int) -> Floats:
     """Scale trajectories down whose mean ratio is beyond the pool's 99.5 % point: one leaked key is not a law of nature."""
-    means = np.abs(ratios).mean(axis=2)
+    means = _total_ratios(np.abs(ratios[:, :, :head]), base[:, :, :head], additive)
     tamed = ratios
     for group in (additive, ~additive):
         pooled = means[group][valid[group]]

@@ -3,10 +3,13 @@
 Every member forecasts from the same honest past origins; its error in totals of one short window (28 days of days) and of the
 whole trajectory gives its weight, per series, shrunk to the pool's weights and those to equal: differences between good
 members on few windows are mostly noise. The paths come from the combination's own past errors.
+
+Known recurring items (`spend/recurring.py`) are taken out of the history before the members see it and put back on their days.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,15 +21,21 @@ from forecast.forecasters.baselines import RunRate, SeasonalNaive
 from forecast.forecasters.boosting import BoostingForecaster
 from forecast.forecasters.calibration import LEAST_KNOWN, ErrorBank, choose_origins
 from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.recent_level import RecentLevel
+from forecast.forecasters.recurring import RecurringItems
 from forecast.forecasters.structural import StructuralForecaster
 from forecast.spend.hierarchy import Hierarchy
 
 MEMBERS: dict[str, type[PointForecaster]] = {
     "seasonal_naive": SeasonalNaive,
     "run_rate": RunRate,
+    "recent_level": RecentLevel,
     "structural": StructuralForecaster,
     "boosting": BoostingForecaster,
 }
+
+EQUAL_SHARE = 0.05
+"""Share of the weights that is equal, so that no member is ever left out for one bad quarter."""
 
 
 class SpendForecaster(PointForecaster):
@@ -39,9 +48,9 @@ class SpendForecaster(PointForecaster):
     def __init__(
         self,
         freq: str = "D",
-        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "structural", "boosting"),
+        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "recent_level", "structural", "boosting"),
         pool_trust: float = 40.0,
-        sharpness: float = 2.0,
+        sharpness: float = 4.0,
         threads: int = 1,
     ) -> None:
         self.freq = freq
@@ -53,11 +62,12 @@ class SpendForecaster(PointForecaster):
     def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
         self.notes_: list[str] = []
         self.fitted_: dict[str, PointForecaster] = {}
+        ordinary = self._ordinary(history)
         for name in self.members:
             member = self._member(name)
-            member.history_, member.series_ids_ = history, history.ids
+            member.history_, member.series_ids_ = ordinary, ordinary.ids
             try:
-                member._learn(history, hierarchy)
+                member._learn(ordinary, hierarchy)
             except InsufficientHistoryError as error:
                 self.notes_.append(f"{name} left out: {error}")
                 continue
@@ -66,7 +76,8 @@ class SpendForecaster(PointForecaster):
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
         origins, block = choose_origins(history, self.first_honest_origin())
-        points = np.stack([member.points(origins, block) for member in self.fitted_.values()])  # (members, n, O, block)
+        items = self.items_.expected(history, origins, block)
+        points = np.stack([member.points(origins, block) + items for member in self.fitted_.values()])  # (members, n, O, block)
         self.weights_by_series_ = self._weigh(history, origins, points)
         combined = np.einsum("ms,msoh->soh", self.weights_by_series_, points)
         self.bank_ = ErrorBank.of(history, origins, combined)
@@ -75,7 +86,7 @@ class SpendForecaster(PointForecaster):
         return max(member.first_honest_origin() for member in self.fitted_.values())
 
     def points(self, origins: Ints, horizon: int) -> Floats:
-        found = np.zeros((self.history_.n_series, len(origins), horizon))
+        found = self.items_.expected(self.history_, origins, horizon)
         for weight, member in zip(self.weights_by_series_, self.fitted_.values(), strict=True):
             found += weight[:, None, None] * member.points(origins, horizon)
         return found
@@ -92,9 +103,14 @@ class SpendForecaster(PointForecaster):
             "members": {name: float(weight) for name, weight in self.weights_.mean().items()},
             "origins": int(self.bank_.ratios.shape[2]),
             "trajectory": int(self.bank_.ratios.shape[1]),
-            "stretch": self.bank_.stretch,
+            "windows": [float(count) for count in self.bank_.windows],
             "notes": list(self.notes_),
         }
+
+    def _ordinary(self, history: History) -> History:
+        """The history without its recurring items, which are kept in `items_`."""
+        self.items_ = RecurringItems.find(history)
+        return replace(history, values=self.items_.cleaned)
 
     def _member(self, name: str) -> PointForecaster:
         kind = MEMBERS[name]
@@ -107,12 +123,12 @@ class SpendForecaster(PointForecaster):
         level = np.maximum(history.level(origins), 1e-300)
         valid = (history.age(origins) >= LEAST_KNOWN) & (history.level(origins) > 0)
         short = min(history.rhythm.short, block)
-        losses = np.zeros(points.shape[:3])
-        for width in {short, block}:
+        own = np.zeros(points.shape[:2])  # (members, n)
+        for width in sorted({short, block}):
             error = np.abs(points[..., :width].sum(axis=3) - actual[..., :width].sum(axis=2)) / (width * level)
-            losses += np.minimum(error, 3.0)
+            judged = valid & (origins + width <= history.n_periods)
+            own += np.where(judged, np.minimum(error, 3.0), 0.0).sum(axis=2) / np.maximum(judged.sum(axis=1), 1)
         count = valid.sum(axis=1)
-        own = np.where(valid, losses, 0.0).sum(axis=2) / np.maximum(count, 1)  # (members, n)
         size = np.where(valid, level, 0.0).sum(axis=1)
         share = np.sqrt(size / max(size.sum(), 1e-300))
         pool = (own * share).sum(axis=1) / max(share.sum(), 1e-300)
@@ -122,8 +138,7 @@ class SpendForecaster(PointForecaster):
         mixed = trust * own + (1 - trust) * pool[:, None]
         raw = (1.0 / np.maximum(mixed, 1e-9)) ** self.sharpness
         weights = raw / raw.sum(axis=0)
-        equal = 1.0 / len(weights)
-        return 0.8 * weights + 0.2 * equal
+        return (1 - EQUAL_SHARE) * weights + EQUAL_SHARE / len(weights)
 
     def _learned_points(self) -> dict[str, Any]:
         return {
@@ -136,8 +151,9 @@ class SpendForecaster(PointForecaster):
         self.weights_by_series_ = learned["weights"]
         self.notes_ = list(learned["notes"])
         self.fitted_ = {}
+        ordinary = self._ordinary(self.history_)
         for name, kept in learned["members"].items():
             member = self._member(name)
-            member.history_, member.series_ids_ = self.history_, self.history_.ids
+            member.history_, member.series_ids_ = ordinary, ordinary.ids
             member._restore_points(kept)
             self.fitted_[name] = member

@@ -30,6 +30,9 @@ _RHYTHMS: dict[str, tuple[int, int, int]] = {
 }
 
 
+CREDIT_SHARE = 0.1
+"""Share of a series' money, signs left aside, beyond which credits are its nature and no exception."""
+
 OUTAGE_WINDOW = 7
 """Periods before and after that an outage is compared with."""
 
@@ -95,6 +98,15 @@ class History:
     @cached_property
     def signed(self) -> NDArray[np.bool_]:
         return np.asarray((self.filled < 0).any(axis=1))
+
+    @cached_property
+    def additive(self) -> NDArray[np.bool_]:
+        """(n,) whether credits make up so much of a series that totals may be near nothing or below: errors are then differences, not ratios.
+
+        A refund now and then in a series of spend leaves it a series of spend.
+        """
+        credited = np.where(self.filled < 0, -self.filled, 0.0).sum(axis=1)
+        return np.asarray(credited > CREDIT_SHARE * np.abs(self.filled).sum(axis=1))
 
     @cached_property
     def _cumulative(self) -> Floats:

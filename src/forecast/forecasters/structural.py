@@ -28,6 +28,9 @@ LARGEST_SEASON = 24
 SURPRISE_LIMIT = 3.0
 """An innovation beyond so many standard deviations moves the state as if it were this large: an outlier is no new level."""
 
+MOST_GROWTH = 2.0
+"""Most that the mean of the next short window may be of the recent level."""
+
 
 @dataclass(frozen=True)
 class StateSpace:
@@ -94,24 +97,31 @@ class StructuralForecaster(PointForecaster):
 
     def points(self, origins: Ints, horizon: int) -> Floats:
         history = self.history_
-        rows = self._space(history).forecast_rows(horizon)
-        x = self.states_[:, origins] @ rows.T  # (n, O, horizon)
-        calendar = self._calendar(history, horizon) if self.effects_.any() else None
+        steps = max(horizon, history.rhythm.short)
+        rows = self._space(history).forecast_rows(steps)
+        x = self.states_[:, origins] @ rows.T  # (n, O, steps)
+        calendar = self._calendar(history, steps) if self.effects_.any() else None
         if calendar is not None:
-            columns = origins[:, None] + np.arange(horizon)[None, :]
+            columns = origins[:, None] + np.arange(steps)[None, :]
             x = x + calendar[:, np.minimum(columns, calendar.shape[1] - 1)]
         # A damped trend on a log-like scale may still multiply: no forecast leaves ten times the largest value seen.
         ceiling = 10.0 * np.abs(history.filled).max(axis=1)[:, None, None]
         cost = np.clip((self.scale_ * self.smear_)[:, None, None] * np.sinh(np.clip(x, -30, 30)), -ceiling, ceiling)
-        return np.where(history.signed[:, None, None], cost, np.maximum(cost, 0.0))
+        spend = np.maximum(cost, 0.0)
+        # The filter takes a large last day (a month-end line, a batch) for a level; the recent level knows better.
+        mean = spend[:, :, : history.rhythm.short].mean(axis=2)
+        allowed = MOST_GROWTH * history.level(origins)
+        spend *= np.where(mean > allowed, allowed / np.maximum(mean, 1e-300), 1.0)[:, :, None]
+        return np.where(history.additive[:, None, None], cost, spend)[:, :, :horizon]
 
     def _smearing(self, history: History, space: StateSpace) -> Floats:
         """(n,) what sinh of a mean lacks to the mean of sinh: actual over fitted one-step cost (Duan 1983), by series, within 1/2..4."""
         settled = np.arange(history.n_periods)[None, :] >= history.first[:, None] + 2 * history.rhythm.season
         x = self.states_[:, :-1] @ space.design + self._calendar(history, 0)
         fitted = self.scale_[:, None] * np.sinh(np.clip(x, -30, 30))
-        fitted = np.where(history.signed[:, None], np.abs(fitted), np.maximum(fitted, 0.0))
-        came = np.where(settled, np.abs(history.filled), 0.0).sum(axis=1)
+        credits = history.additive[:, None]
+        fitted = np.where(credits, np.abs(fitted), np.maximum(fitted, 0.0))
+        came = np.where(settled, np.where(credits, np.abs(history.filled), history.filled), 0.0).sum(axis=1)
         expected = np.where(settled, fitted, 0.0).sum(axis=1)
         return np.where((expected > 0) & (came > 0), np.clip(came / np.maximum(expected, 1e-300), 0.5, 4.0), 1.0)
 

@@ -33,15 +33,12 @@ Source = FromColumn | FromKey
 
 @dataclass(frozen=True)
 class DimensionRule:
-    """Sources in order of preference; with `names`, the lower-case value is looked up there and else stands itself."""
+    """Sources in order of preference. any_case : the value is taken in lower case; `names` then says what it means, else it stands itself."""
 
     dimension: str
     sources: tuple[Source, ...]
     names: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def lower_case(self) -> bool:
-        return bool(self.names)
+    any_case: bool = False
 
 
 def tag(key: str) -> FromKey:
@@ -64,8 +61,10 @@ STAGES: Mapping[str, str] = {
 RULES: tuple[DimensionRule, ...] = (
     DimensionRule("provider", (FromColumn(focus.PROVIDER_NAME),)),
     DimensionRule("service", (FromColumn(focus.SERVICE_NAME),)),
-    DimensionRule("team", (tag("team"), FromColumn(focus.SUB_ACCOUNT_NAME))),
-    DimensionRule("stage", (tag("env"), tag("environment"), tag("stage")), STAGES),
+    # People write `search`, `Search` and `SEARCH` for one team. Lower case, not the most common spelling: that one could change with every
+    # delivery, and rows would move between teams.
+    DimensionRule("team", (tag("team"), FromColumn(focus.SUB_ACCOUNT_NAME)), any_case=True),
+    DimensionRule("stage", (tag("env"), tag("environment"), tag("stage")), STAGES, any_case=True),
     DimensionRule("region", (FromColumn(focus.REGION_ID), FromColumn(focus.REGION_NAME))),
     DimensionRule(
         "ai_model",

@@ -1,0 +1,28 @@
+"""The finest series that the truth is kept for: a leaf, split by AI model; and which of them a scope contains."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from forecast.company.span import Booleans
+from forecast.errors import InputError
+from forecast.spend.scope import Scope
+
+KEY_COLUMNS = ("provider", "service", "team", "stage", "workload", "project", "region", "ai_model", "charge_category")
+
+
+def selected(scope: Scope, keys: pd.DataFrame) -> Booleans:
+    """Which rows of `keys` a scope contains, (n,). InputError where it names a dimension that keys do not have."""
+    found = np.ones(len(keys), dtype=np.bool_)
+    for clause in scope.clauses:
+        if clause.dimension not in keys.columns:
+            kept = ", ".join(keys.columns)
+            raise InputError(
+                f"scope {str(scope)!r} cannot be answered from the known truth: {clause.dimension!r} is not kept; allowed are {kept}",
+                field="scope",
+                got=clause.dimension,
+                allowed=kept,
+            )
+        found &= keys[clause.dimension].isin(list(clause.values)).to_numpy(dtype=np.bool_) != clause.exclude
+    return found
