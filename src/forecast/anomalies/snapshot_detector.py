@@ -106,10 +106,12 @@ def _without_recurring(history: NDArray[np.float64], first_day: date | None) -> 
     if first_day is None:
         return history
     kinds = day_kinds(pd.date_range(first_day, periods=history.shape[1]))
-    ordinary, amounts = recurring_items(np.nan_to_num(history), kinds)
-    before = np.take_along_axis(amounts[:, :, :-1], np.maximum(kinds, 0)[None, None, :], axis=1)[:, 0]
+    known = np.nan_to_num(history)
+    items = recurring_items(known, kinds)
+    before = np.take_along_axis(items.amounts[:, :, :-1], np.maximum(kinds, 0)[None, None, :], axis=1)[:, 0]
     expected = (before != 0.0) & (kinds >= 0)
-    return np.where(expected | (ordinary != np.nan_to_num(history)), np.nan, history)
+    # Not in hindsight: an item's first months were surprises, and the threshold is about surprises.
+    return np.where(expected | (items.ordinary != known), np.nan, history)
 
 
 def _merged_threshold(

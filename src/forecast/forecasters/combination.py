@@ -76,17 +76,29 @@ class SpendForecaster(PointForecaster):
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
         origins, block = choose_origins(history, self.first_honest_origin())
-        items = self.items_.expected(history, origins, block)
-        points = np.stack([member.points(origins, block) + items for member in self.fitted_.values()])  # (members, n, O, block)
-        self.weights_by_series_ = self._weigh(history, origins, points)
+        points = np.stack([member.points(origins, block) for member in self.fitted_.values()])  # (members, n, O, block)
+        # What was not yet known for an item is now, and is no error that will come again.
+        came = replace(history, values=self.items_.in_hindsight)
+        self.weights_by_series_ = self._weigh(came, origins, points)
         combined = np.einsum("ms,msoh->soh", self.weights_by_series_, points)
-        self.bank_ = ErrorBank.of(history, origins, combined)
+        self.bank_ = ErrorBank.of(came, origins, combined)
+
+    def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
+        history = self._fitted_history()
+        now = np.array([history.n_periods], dtype=np.int64)
+        paths = self.bank_.simulate(self._ordinary_points(now, horizon)[:, 0], n_paths, rng)
+        for row, items in self.items_.simulate(history, horizon, n_paths, rng):
+            paths[row] += items.astype(np.float32)
+        return paths
 
     def first_honest_origin(self) -> int:
         return max(member.first_honest_origin() for member in self.fitted_.values())
 
     def points(self, origins: Ints, horizon: int) -> Floats:
-        found = self.items_.expected(self.history_, origins, horizon)
+        return self._ordinary_points(origins, horizon) + self.items_.expected(self.history_, origins, horizon)
+
+    def _ordinary_points(self, origins: Ints, horizon: int) -> Floats:
+        found = np.zeros((self.history_.n_series, len(origins), horizon))
         for weight, member in zip(self.weights_by_series_, self.fitted_.values(), strict=True):
             found += weight[:, None, None] * member.points(origins, horizon)
         return found

@@ -65,7 +65,9 @@ def reversion(came: Floats, base: Floats, above: Floats, usual: Floats, windows:
     usual : (n,) size of each series' total of the stretch; a series counts with the root of its money. Cells with a base of 0 do not count.
     windows : independent windows behind the stretch; few of them shrink β towards none.
     """
-    weight = np.where(base > 0, 1.0 / np.sqrt(np.maximum(usual, np.finfo(np.float64).tiny))[:, None], 0.0)
+    # A series that hardly ever spends has no usual size; what it is expected to spend is the least that it can have.
+    size = np.maximum(usual, base.mean(axis=1))[:, None]
+    weight = np.where((base > 0) & (size > 0), 1.0 / np.sqrt(np.maximum(size, np.finfo(np.float64).tiny)), 0.0)
     level, slope = 0.0, 0.0
     for _ in range(STEPS):
         mean = weight * base * np.exp(level + slope * above)

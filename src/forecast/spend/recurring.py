@@ -8,6 +8,8 @@ Everything here is causal: what is said about a day uses that day and the ones b
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -34,17 +36,31 @@ def day_kinds(dates: pd.DatetimeIndex) -> Integers:
     return np.select([dates.day.to_numpy() == 1, left == 0, left == 1], [0, 1, 2], -1).astype(np.int64)
 
 
-def recurring_items(values: Floats, kinds: Integers) -> tuple[Floats, Floats]:
-    """Items of daily series.
+@dataclass(frozen=True, eq=False)
+class Items:
+    """Recurring items of daily series.
 
-    values : (n, T) known costs. kinds : (T,) of `day_kinds`. Returns ordinary costs (n, T), in which believed items are replaced by the
-    usual day, and amounts (n, KINDS, T + 1), what is expected on the next day of each kind from the columns before each column.
+    ordinary : (n, T) costs in which items are replaced by the usual day, from the occurrence on at which they are believed.
+    in_hindsight : (n, T) the same with the occurrences before that, which made them believed. amounts : (n, KINDS, T + 1) what is
+    expected on the next day of each kind from the columns before each column. misses : ratios of what came to what was expected.
     """
+
+    ordinary: Floats
+    in_hindsight: Floats
+    amounts: Floats
+    misses: Floats
+
+
+def recurring_items(values: Floats, kinds: Integers) -> Items:
+    """Find items. values : (n, T) known costs. kinds : (T,) of `day_kinds`."""
     n, periods = values.shape
     ordinary, amounts = values.copy(), np.zeros((n, KINDS, periods + 1))
+    in_hindsight = values.copy()
+    misses: list[Floats] = []
     for kind in range(KINDS):
         excess: list[Floats] = []
         clear: list[NDArray[np.bool_]] = []
+        usuals: list[tuple[int, Floats]] = []
         for column in np.flatnonzero(kinds == kind).tolist():
             before = np.arange(max(0, column - DAYS_AROUND), column)
             around = values[:, before[kinds[before] < 0]]
@@ -53,6 +69,7 @@ def recurring_items(values: Floats, kinds: Integers) -> tuple[Floats, Floats]:
             usual = np.median(around, axis=1)
             noise = np.abs(around - usual[:, None]).mean(axis=1)
             excess.append(values[:, column] - usual)
+            usuals.append((column, usual))
             clear.append((np.abs(excess[-1]) > CLEARLY * noise) & (excess[-1] != 0))
             if len(excess) < OCCURRENCES:
                 continue
@@ -60,5 +77,9 @@ def recurring_items(values: Floats, kinds: Integers) -> tuple[Floats, Floats]:
             same_side = (np.sign(recent) == np.sign(recent[-1])).all(axis=0)
             believed = np.stack(clear[-OCCURRENCES:]).all(axis=0) & same_side
             ordinary[believed, column] = usual[believed]
+            for seen, then in usuals[-OCCURRENCES:]:
+                in_hindsight[believed, seen] = then[believed]
+            expected = amounts[:, kind, column]
+            misses.append((excess[-1] / np.where(expected != 0.0, expected, 1.0))[believed & (expected != 0.0)])
             amounts[:, kind, column + 1 :] = np.where(believed, recent.mean(axis=0), 0.0)[:, None]
-    return ordinary, amounts
+    return Items(ordinary, in_hindsight, amounts, np.concatenate(misses) if misses else np.empty(0))
