@@ -9,6 +9,8 @@ SERVE_ARGS ?=
 TEST_ARGS ?=
 BENCH_HOME ?= build/bench-home
 BENCH_PORT ?= 3999
+# Folder with public sets of real AI spend, which are not part of this repository; without it their benchmark is left out.
+BENCH_DATA ?=
 
 # BentoML reads exactly `true` here; MLflow has its own switch. Nothing that runs here reports to anybody.
 export BENTOML_DO_NOT_TRACK := true
@@ -49,6 +51,7 @@ check: install ## ruff, mypy --strict and the import rules
 bench: install ## measure calibration, generation and serving anew; results go to benchmarks/*.json
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/company_realism.py
+	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/real_panels.py "$(BENCH_DATA)"
 	$(BIN)/python benchmarks/company_generation.py
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)

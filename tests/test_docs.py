@@ -117,8 +117,8 @@ def test_python_page_runs_as_it_stands() -> None:
     code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}
     exec("\n".join(code), names)  # the page is ours
-    assert names["paths"].values.shape == (3, 92, 1000)
-    assert names["november"].shape == (3, 1000)
+    assert names["paths"].values.shape == (4, 92, 1000)
+    assert names["november"].shape == (4, 1000)
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name in {"how-to", "reference"}], ids=lambda page: page.stem)

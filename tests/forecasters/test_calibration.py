@@ -78,3 +78,14 @@ def test_a_refund_now_and_then_leaves_spend_spend() -> None:
     usual = np.ptp(np.quantile(without.total().to_numpy(), [0.1, 0.9], axis=1), axis=0)
     assert spread[0] < 3 * usual[0]
     np.testing.assert_allclose(np.median(totals[1:], axis=1), np.median(without.total().to_numpy()[1:], axis=1), rtol=0.05)
+
+
+def test_credits_that_ended_lend_no_fortunes_to_those_that_begin() -> None:
+    """A grant used up long ago has a small level now and large errors then; a young one borrows errors."""
+    rng = np.random.default_rng(4)
+    values = np.zeros((3, 300))
+    values[0] = 500.0 * np.exp(0.1 * rng.normal(size=300))
+    values[1, 60:200] = -1000.0 * np.exp(0.1 * rng.normal(size=140))
+    values[2, 292:] = -50.0
+    paths = SpendForecaster(members=("run_rate", "recent_level")).fit(long_panel(values)).simulate(28, n_paths=300, seed=1)
+    assert np.abs(paths.values[2].sum(axis=0)).max() < 28 * 50.0 * 40

@@ -27,6 +27,8 @@ from forecast.spend.scope import Clause, Scope
 SMALLEST_PART = 0.0005
 """Deviations below this part of the company's daily spend are no surprise, whatever series they are in."""
 
+IDLE_WINDOW = 28
+
 MOST_FLAGS = 20_000
 """More strange values than this in a replay are more incidents than anybody declares."""
 
@@ -83,7 +85,7 @@ def fit_snapshot_detector(
     smallest = SMALLEST_PART * float(np.nanmedian(np.abs(history), axis=1).max())
     constant = transform_constant(history)
     seen = replay_days(_without_recurring(history, first_day), constant, smallest)
-    usual = settled(seen.surprise)
+    usual = np.where(_idle(history), np.nan, settled(seen.surprise))
     wildness = stretch(usual)[:, None]
     surprises = usual / wildness
     tail = fit_tail(surprises)
@@ -99,6 +101,18 @@ def fit_snapshot_detector(
         "smallest_money": np.array([smallest]),
         **tail.arrays(),
     }
+
+
+def _idle(history: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """(n, n_days) days before which a series had spent nothing on most days of four weeks.
+
+    How far such a series' first dollar lies from nothing is no scale for the others: credits, taxes and one-offs would set the threshold.
+    """
+    spent = np.cumsum(np.nan_to_num(history) != 0.0, axis=1, dtype=np.float64)
+    before = np.concatenate([np.zeros((len(history), 1)), spent[:, :-1]], axis=1)
+    window = np.minimum(np.arange(history.shape[1]), IDLE_WINDOW)
+    begin = np.arange(history.shape[1]) - window
+    return np.asarray(before - before[:, begin] < 0.5 * window)
 
 
 def _without_recurring(history: NDArray[np.float64], first_day: date | None) -> NDArray[np.float64]:

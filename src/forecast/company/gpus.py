@@ -75,7 +75,7 @@ class GpuPools:
     pools: dict[Kind, _Pools]
     cloud: str
     central: int
-    central_leaf: Leaf | None
+    central_leaf: Leaf
 
     @classmethod
     def drawn(cls, organisation: Organisation, discount: dict[str, float], streams: Streams) -> GpuPools:
@@ -99,7 +99,7 @@ class GpuPools:
         by_cloud = {cloud: sum(leaf.daily_cost for leaf in serving.leaves if leaf.provider == cloud) for cloud in GPU_SERVICES}
         cloud = max(by_cloud, key=lambda name: by_cloud[name])
         central = organisation.central(cloud, GPU_SERVICES[cloud])
-        return cls(pools, cloud, central, organisation.leaves[central] if by_cloud[cloud] > 0.0 else None)
+        return cls(pools, cloud, central, organisation.leaves[central])
 
     def meter(self, now: Circumstances) -> Metered:
         """One line per leaf and way of paying; a purchase and an unused line of the commitment."""
@@ -134,13 +134,12 @@ class GpuPools:
                 serving = np.floor(self._serving(law, pool, now.traffic[:, :, pool.traits.life] * life * wanted) * up)
                 committed, purchased, unused = self._committed(law.called("commitment"), pool, serving)
                 on_demand = serving - committed
-                if self.central_leaf is not None:
-                    # Billed at the rate of the month's first day.
-                    first = place.span.day_of_month == 1
-                    amount = money(purchased * place.span.days_in_month[:, None])
-                    one = np.ones(())
-                    add(self._purchase(), np.where(first[:, None], amount, 0.0), one, one)
-                    add(self._unused(), money(unused), one, one)
+                # Billed at the rate of the month's first day.
+                first = place.span.day_of_month == 1
+                amount = money(purchased * place.span.days_in_month[:, None])
+                one = np.ones(())
+                add(self._commitment("Purchase", "monthly fee of the compute commitment"), np.where(first[:, None], amount, 0.0), one, one)
+                add(self._commitment("Usage", "unused part of the compute commitment"), money(unused), one, one)
             for number, (index, leaf, offer) in enumerate(zip(pool.positions, pool.leaves, pool.offers, strict=True)):
                 list_price = money(offer.hourly * changed[:, :, number])
                 agreed = money(list_price * (1.0 - pool.discount[number]))
@@ -230,15 +229,9 @@ class GpuPools:
         covered = np.where(covers, np.floor(hours * share[..., None]), 0.0)
         return covered, amount, np.maximum(amount - covered @ unit, 0.0)
 
-    def _purchase(self) -> Attributes:
-        return self._commitment("Purchase", "monthly fee of the compute commitment", "USD", billed=1.0, effective=0.0, status=None)
-
-    def _unused(self) -> Attributes:
-        return self._commitment("Usage", "unused part of the compute commitment", "USD", billed=0.0, effective=1.0, status="Unused")
-
-    def _commitment(self, category: str, description: str, unit: str, *, billed: float, effective: float, status: str | None) -> Attributes:
-        if self.central_leaf is None:
-            raise AssertionError("a company without serving buys no commitment")
+    def _commitment(self, category: str, description: str) -> Attributes:
+        """The purchase is billed and costs nothing, the unused part costs and is not billed."""
+        bought = category == "Purchase"
         return attributes_of(
             self.central,
             self.central_leaf,
@@ -247,13 +240,13 @@ class GpuPools:
             resource=(f"commitment-{self.cloud.lower().replace(' ', '-')}", "compute commitment", "Commitment"),
             sku="compute-commitment",
             meter="Commitment",
-            unit=unit,
+            unit="USD",
             price_details={"TermYears": 1},
             charge_category=category,
             pricing_category="Committed",
-            commitment=status,
-            billed=billed,
-            effective=effective,
+            commitment=None if bought else "Unused",
+            billed=float(bought),
+            effective=float(not bought),
         )
 
 

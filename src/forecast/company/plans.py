@@ -16,7 +16,6 @@ from forecast.company.organisation import Organisation
 from forecast.company.span import Floats, Span
 from forecast.company.stretch import Streams
 
-NOTICE_OF_A_RELEASE = 0
 EVENT_COLUMNS = ("name", "type", "start", "end", "scope", "effect", "effect_low", "effect_high", "effect_unit", "announced")
 BUDGET_COLUMNS = ("id", "scope", "start", "end", "amount", "currency")
 
@@ -59,9 +58,7 @@ def _releases(last: Circumstances) -> list[Event]:
                 ratio = new.blended(0.85, 0.4) / old.blended(0.85, 0.4)
                 effects = (round(ratio, 3), round(min(ratio, 1.0) * 0.9, 3), round(max(ratio, 1.0) * 1.1, 3))
                 scope = "ai_model=" + "|".join(sorted((old.id, new.id)))
-                rows.append(
-                    (f"{new.id} replaces {old.id}", "model_switch", int(day), None, scope, *effects, "factor", int(day) - NOTICE_OF_A_RELEASE)
-                )
+                rows.append((f"{new.id} replaces {old.id}", "model_switch", int(day), None, scope, *effects, "factor", int(day)))
     return rows
 
 

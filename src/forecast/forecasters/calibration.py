@@ -115,8 +115,11 @@ class ErrorBank:
         actual = history.future(origins, block)  # (n, O, block)
         additive = history.additive
         now = np.array([history.n_periods], dtype=np.int64)
-        # Credits come and go as a whole: their errors are money as it is now, not shares of what there was then.
-        level = np.where(additive[:, None], history.level(now), history.level(origins))[:, :, None]
+        # Credits come and go as a whole: their errors are money, not shares of what there was then. The root mean square of all history
+        # keeps them finite for whoever borrows them.
+        recent = history.level(now)[:, 0]
+        scale = np.where(additive, np.maximum(recent, np.sqrt(np.square(history.filled).mean(axis=1))), recent)
+        level = np.where(additive[:, None], scale[:, None], history.level(origins))[:, :, None]
         base = _base(expected, level, additive[:, None, None])
         edges = np.array(sorted({0, *(edge for edge in (rhythm.season, rhythm.short) if edge < block), block}), dtype=np.int64)
         windows = np.array([_windows(origins, length, int(end)) for end in edges[1:]])
@@ -144,7 +147,7 @@ class ErrorBank:
         return cls(
             kept,
             additive,
-            history.level(now)[:, 0],
+            scale,
             pull(now)[:, 0],
             _largest(history, edges),
             weights,
