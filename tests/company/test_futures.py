@@ -84,6 +84,7 @@ def test_totals_of_scopes_add_up_and_days_add_up() -> None:
     halves = futures.total("", futures.start, date(2026, 9, 11)) + futures.total("", date(2026, 9, 11), futures.end)
     np.testing.assert_allclose(halves, futures.total(), rtol=1e-6)
     assert futures.end == futures.start + timedelta(days=30)
+    np.testing.assert_array_equal(futures.total("", "2026-09-01", "2026-09-11"), futures.total("", futures.start, date(2026, 9, 11)))
 
 
 def test_overrun_probability_is_the_share_of_futures_beyond_the_amount() -> None:
@@ -111,6 +112,12 @@ def test_a_price_lever_changes_its_scope_only() -> None:
     scope = "provider=OpenAI,charge_category=Usage"
     np.testing.assert_allclose(changed.total(scope, split), 0.8 * plain.total(scope, split), rtol=1e-4)
     np.testing.assert_array_equal(changed.total("provider=Anthropic"), plain.total("provider=Anthropic"))
+
+
+def test_a_move_reads_like_one_of_a_plan() -> None:
+    plan = {"type": "move_share", "scope": "team=ads,ai_model=gpt-4o", "to": "ai_model=gpt-4o-mini", "share": 0.4, "from": "2026-09-11"}
+    found = Lever.parse(plan, 0)
+    assert (found.source, found.target, str(found.scope), found.factor) == ("gpt-4o", "gpt-4o-mini", "team=ads", 0.4)
 
 
 def test_switching_a_team_off_leaves_what_was_bought() -> None:

@@ -12,6 +12,7 @@ import pandas as pd
 from forecast.company.keys import selected
 from forecast.company.span import Floats
 from forecast.errors import InputError
+from forecast.spend.periods import parse_day
 from forecast.spend.scope import Scope
 
 
@@ -48,9 +49,10 @@ class Futures:
             np.add.at(found, (extra["day"].to_numpy(), extra["future"].to_numpy()), extra["cost"].to_numpy())
         return found
 
-    def total(self, scope: Scope | str = "", start: date | None = None, end: date | None = None, *, incidents: bool = True) -> Floats:
-        """USD of a scope over [start, end), one value a future, (futures,). Without dates: the whole horizon."""
-        first, last = start or self.start, end or self.end
+    def total(self, scope: Scope | str = "", start: date | str | None = None, end: date | str | None = None, *, incidents: bool = True) -> Floats:
+        """USD of a scope over [start, end), one value a future, (futures,). Days as dates or YYYY-MM-DD; without them: the whole horizon."""
+        first = self.start if start is None else parse_day(start, "start")
+        last = self.end if end is None else parse_day(end, "end")
         if not self.start <= first < last <= self.end:
             raise InputError(
                 f"period {first} to {last} cannot be answered from the futures; allowed are days from {self.start} to {self.end} (exclusive)",
@@ -60,6 +62,6 @@ class Futures:
             )
         return np.asarray(self.daily(scope, incidents=incidents)[(first - self.start).days : (last - self.start).days].sum(axis=0))
 
-    def overrun_probability(self, scope: Scope | str, start: date, end: date, amount: float, *, incidents: bool = True) -> float:
+    def overrun_probability(self, scope: Scope | str, start: date | str, end: date | str, amount: float, *, incidents: bool = True) -> float:
         """True probability that a scope costs more than `amount` over [start, end)."""
         return float((self.total(scope, start, end, incidents=incidents) > amount).mean())

@@ -29,7 +29,7 @@ class Lever:
 
     scale_usage : demand of the scope × `factor`; what it costs follows from the process (tokens in proportion, GPU pools in steps,
     seats, storage and commitments not at all). change_price : unit prices of the scope × `factor`. move_share : part `factor`
-    of the tokens on AI model `source` goes to `target` of the same vendor. switch_off : nothing is used in the scope.
+    of the tokens on AI model `source` goes to `target` of the same vendor (in a plan: scope `ai_model=…` and `to`). switch_off : nothing is used in the scope.
     """
 
     kind: LeverKind
@@ -42,17 +42,17 @@ class Lever:
 
     @classmethod
     def parse(cls, raw: Lever | Mapping[str, Any], position: int) -> Lever:
-        """From the names of a what-if plan: type, scope, factor (or share), from, until, source and target (`ai_model=…`)."""
+        """From the names of a what-if plan: type, scope, factor (or share), from, until, to; source and target name AI models as well."""
         if isinstance(raw, Lever):
             return raw
         where = f"levers[{position}]"
-        unknown = set(raw) - {"type", "scope", "factor", "share", "from", "until", "source", "target"}
+        unknown = set(raw) - {"type", "scope", "factor", "share", "from", "until", "source", "target", "to"}
         if unknown:
-            raise _bad(where, sorted(unknown), "type, scope, factor, share, from, until, source, target")
+            raise _bad(where, sorted(unknown), "type, scope, factor, share, from, until, source, target, to")
         kind = raw.get("type")
         if kind not in KINDS:
             raise _bad(f"{where}.type", kind, ", ".join(KINDS))
-        scope = raw.get("scope", "")
+        scope = Scope.parse(raw.get("scope", ""))
         factor = raw.get("share" if kind == "move_share" else "factor", 0.0)
         if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0.0 <= factor < 1e6 or (kind == "move_share" and factor > 1.0):
             raise _bad(f"{where}.factor", factor, "a number from 0 to 1 for a share, else from 0 to 1,000,000")
@@ -60,14 +60,18 @@ class Lever:
         end = None if until is None else _day(until, f"{where}.until")
         if end is not None and end <= start:
             raise _bad(f"{where}.until", until, "a day after from")
-        models = [str(raw.get(side, "")).removeprefix("ai_model=") for side in ("source", "target")]
+        source = raw.get("source", "")
+        if kind == "move_share" and not source:
+            source = next((clause.values[0] for clause in scope.clauses if clause.dimension == "ai_model" and len(clause.values) == 1), "")
+            scope = Scope(tuple(clause for clause in scope.clauses if clause.dimension != "ai_model"))
+        models = [str(name).removeprefix("ai_model=") for name in (source, raw.get("target", raw.get("to", "")))]
         if kind == "move_share":
             for side, model in zip(("source", "target"), models, strict=True):
                 if model not in MODELS:
                     raise _bad(f"{where}.{side}", raw.get(side), "an AI model of the catalogue: " + ", ".join(MODELS))
             if FAMILIES[MODELS[models[0]][0]].provider != FAMILIES[MODELS[models[1]][0]].provider:
                 raise _bad(f"{where}.target", raw.get("target"), "an AI model of the same vendor as the source")
-        return cls(kind, scope if isinstance(scope, Scope) else Scope.parse(str(scope)), start, end, float(factor), *models)
+        return cls(kind, scope, start, end, float(factor), *models)
 
     def days(self, span: Span) -> Floats:
         """1 on the lever's days of a span, else 0; (days,)."""
