@@ -28,8 +28,9 @@ class Lever:
     """One change of the future on days [start, end); `end` None means for good.
 
     scale_usage : demand of the scope × `factor`; what it costs follows from the process (tokens in proportion, GPU pools in steps,
-    seats, storage and commitments not at all). change_price : unit prices of the scope × `factor`. move_share : part `factor`
-    of the tokens on AI model `source` goes to `target` of the same vendor (in a plan: scope `ai_model=…` and `to`). switch_off : nothing is used in the scope.
+    seats, storage and commitments not at all). change_price : unit prices of the scope × `factor`. move_share : part `factor` of
+    the tokens on AI model `source` goes to `target` of the same vendor (in a plan: scope `ai_model=…` and `to`). switch_off :
+    nothing is used in the scope.
     """
 
     kind: LeverKind

@@ -128,6 +128,8 @@ def budgets(
         whole = 0.0
         for team, factor in zip(teams, optimism, strict=True):
             run_rate = float(recent[:, owner == team].sum(axis=1).mean())
+            if run_rate <= 0.0:  # dissolved, or not yet founded
+                continue
             amount = max(100.0, float(np.round(run_rate * (end - start).days * growth * factor, -2)))
             whole += amount
             rows.append((f"{name}-{team}", f"team={team}", start, end, amount, currency))
