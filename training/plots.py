@@ -79,9 +79,12 @@ def pit_chart(rows: pd.DataFrame) -> bytes:
 
 
 def reliability_chart(rows: pd.DataFrame) -> bytes:
-    """Overrun probabilities said against overruns seen, of all budgets that the backtest judged (columns overrun_<factor>), with Wilson intervals."""
+    """Overrun probabilities said against overruns seen, of all budgets that the backtest judged (columns overrun_<factor>), with Wilson intervals.
+
+    Series that cost nothing lately are left out: a share of nothing is no budget.
+    """
     factors = {name: float(name.removeprefix("overrun_")) for name in rows.columns if name.startswith("overrun_") and name != "overrun_probability"}
-    live = rows[live_rows(rows)]
+    live = rows[live_rows(rows) & (rows["run_rate"] > 0)]
     horizons = sorted(live["days"].unique()) or [28]
     figure, every = _figure(3.2 * len(horizons) + 0.5, 3.6, len(horizons))
     for axes, days in zip(every, horizons, strict=True):
