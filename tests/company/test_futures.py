@@ -15,7 +15,7 @@ from forecast.company.levers import Lever
 from forecast.company.simulation import Simulation
 from forecast.company.span import Span
 from forecast.company.stretch import Streams, Stretch
-from forecast.errors import InputError
+from forecast.errors import InputError, UnknownScopeError
 from forecast.spend.scope import Scope
 
 CUTOFF = date(2026, 8, 31)
@@ -170,5 +170,9 @@ def test_questions_that_futures_cannot_answer_are_refused() -> None:
     with pytest.raises(InputError, match="not kept") as caught:
         futures.total("resource=x")
     assert caught.value.field == "scope"
+    with pytest.raises(UnknownScopeError, match="nobody"):
+        futures.total("team=nobody")
+    with pytest.raises(UnknownScopeError, match="nobody"):
+        generate(1, 60, 1, futures=1, horizon=5, levers=[{"type": "switch_off", "scope": "team=nobody", "from": "2026-11-02"}])
     with pytest.raises(InputError, match="cannot be answered from the futures"):
         futures.total("", futures.start - timedelta(days=1))

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from forecast.company.keys import selected
+from forecast.company.keys import require_known, selected
 from forecast.company.span import Floats
 from forecast.errors import InputError
 from forecast.spend.periods import parse_day
@@ -40,7 +40,9 @@ class Futures:
 
     def daily(self, scope: Scope | str = "", *, incidents: bool = True) -> Floats:
         """USD a day of a scope, (days, futures)."""
-        chosen = selected(Scope.parse(scope), self.keys)
+        wanted = Scope.parse(scope)
+        chosen = selected(wanted, self.keys)
+        require_known(wanted, self.keys)
         found = np.zeros(self.cost.shape[1:])
         for row in np.flatnonzero(chosen):
             found += self.cost[row]

@@ -22,7 +22,7 @@ from forecast.company import organisation, plans
 from forecast.company.futures import Futures
 from forecast.company.incident_futures import IncidentsAhead
 from forecast.company.incident_kinds import INCIDENTS_A_MONTH, IncidentLaw, leaf_costs
-from forecast.company.levers import Lever
+from forecast.company.levers import Lever, require_scopes
 from forecast.company.lookalikes import with_careless_tags, with_new_resources
 from forecast.company.rhythm import timing_of
 from forecast.company.rows import charges_of, focus_rows
@@ -109,6 +109,7 @@ def generate(
     pulled = [Lever.parse(lever, number) for number, lever in enumerate(levers)]
     streams = Streams(seed)
     company = organisation.found(streams, days, teams)
+    require_scopes(pulled, company.leaves)
     simulation = Simulation.drawn(company, streams, days)
     past = Stretch.beginning(Span(span.start, last + timedelta(days=1)), streams, days)
     lines, now = simulation.happen(past)

@@ -7,9 +7,19 @@ import pandas as pd
 
 from forecast.company.span import Booleans
 from forecast.errors import InputError
-from forecast.spend.scope import Scope
+from forecast.spend.scope import Scope, unknown_value
 
 KEY_COLUMNS = ("provider", "service", "team", "stage", "workload", "project", "region", "ai_model", "charge_category")
+
+
+def require_known(scope: Scope, keys: pd.DataFrame) -> None:
+    """UnknownScopeError where a scope names a value that no row of `keys` has; a value that was misspelt would else be nothing."""
+    for clause in scope.clauses:
+        if clause.dimension in keys.columns:
+            known = sorted(set(keys[clause.dimension].astype(str)))
+            for value in clause.values:
+                if value not in known:
+                    raise unknown_value(clause.dimension, value, known)
 
 
 def selected(scope: Scope, keys: pd.DataFrame) -> Booleans:

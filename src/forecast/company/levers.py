@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from forecast.company.catalogue import FAMILIES, FAMILIES_OF
-from forecast.company.keys import selected
+from forecast.company.keys import require_known, selected
 from forecast.company.organisation import Leaf
 from forecast.company.span import Floats, Span
 from forecast.errors import InputError
@@ -83,10 +83,21 @@ class Lever:
         return during.astype(np.float64)
 
 
+def require_scopes(levers: Sequence[Lever], leaves: Sequence[Leaf]) -> None:
+    """InputError where a lever's scope names a value or dimension that no leaf has."""
+    keys = _keys(leaves)
+    for lever in levers:
+        selected(lever.scope, keys)
+        require_known(lever.scope, keys)
+
+
 def _hits(lever: Lever, leaves: Sequence[Leaf]) -> Floats:
     """Which leaves a lever's scope contains, (n,); a scope is over the leaf dimensions, project and region."""
-    keys = pd.DataFrame([{**leaf.scope(), "project": leaf.project, "region": leaf.region.id} for leaf in leaves])
-    return selected(lever.scope, keys).astype(np.float64)
+    return selected(lever.scope, _keys(leaves)).astype(np.float64)
+
+
+def _keys(leaves: Sequence[Leaf]) -> pd.DataFrame:
+    return pd.DataFrame([{**leaf.scope(), "project": leaf.project, "region": leaf.region.id} for leaf in leaves])
 
 
 def demand_factors(levers: Sequence[Lever], leaves: Sequence[Leaf], span: Span) -> Floats:
