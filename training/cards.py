@@ -174,7 +174,7 @@ def write_cards(name: str | None = None, models: Path = MODELS, seeds: Sequence[
         "scenario": f"`{SCENARIO}`, generated companies of seeds {', '.join(map(str, seeds))}",
         **{f"seed {seed}": size for seed, size in sizes.items()},
     }
-    notes = ["The figures are of generated companies, which are steadier than real ones."]
+    notes = ["The figures are of generated companies; how far these are from real ones stands in docs/reference/company.md."]
     folder = models / spec.name
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "card.md").write_text(model_card(spec.describe(), facts, summary, coverage, {}, notes), encoding="utf-8")

@@ -19,6 +19,7 @@ from forecast.forecasters.base import Forecaster
 from forecast.forecasters.baselines import RunRate
 from forecast.forecasters.combination import SpendForecaster
 from forecast.paths import SpendPaths
+from forecast.spend.hierarchy import build_hierarchy
 
 SEEDS = (1, 2, 3)
 CUTOFF = date(2026, 7, 31)
@@ -77,6 +78,19 @@ def test_overrun_probabilities_are_near_the_true_ones() -> None:
 
 
 def test_parents_are_sums_of_their_leaves_path_by_path() -> None:
-    paths = simulated(SpendForecaster, 1)
-    daily = paths.values.astype(np.float64)
-    np.testing.assert_allclose(daily.sum(axis=(0, 1)), paths.total().to_numpy().sum(axis=0), rtol=1e-5)
+    """Every node of the hierarchy, every step, every path; with taxes, credits and month-end items among the leaves."""
+    panel, _ = known(1)
+    totals = panel.groupby("unique_id", as_index=False)["y"].sum()
+    parts = totals["unique_id"].str.split("|", expand=True)
+    leaves = pd.DataFrame({"provider": parts[0], "team": parts[1], "total": totals["y"].abs()})
+    hierarchy, ids = build_hierarchy(leaves, ("provider", "team"))
+    named = panel.merge(totals.assign(leaf=list(ids))[["unique_id", "leaf"]], on="unique_id")
+    paths = SpendForecaster().fit(named.drop(columns="unique_id").rename(columns={"leaf": "unique_id"}), hierarchy=hierarchy).simulate(91, 50, 1)
+    values = paths.values[pd.Index(paths.ids).get_indexer(pd.Index(hierarchy.leaf_ids))].astype(np.float64)
+    nodes = hierarchy.aggregate(values)
+    table = hierarchy.leaves.reset_index(drop=True)
+    for row, scope in enumerate(hierarchy.nodes):
+        chosen = np.ones(len(table), dtype=bool)
+        for clause in scope.clauses:
+            chosen &= table[clause.dimension].isin(clause.values).to_numpy()
+        np.testing.assert_allclose(nodes[row], values[chosen].sum(axis=0), rtol=1e-9, atol=1e-6)

@@ -14,8 +14,9 @@ import pandas as pd
 
 from forecast.errors import InsufficientHistoryError
 from forecast.forecasters.base import PointForecaster
-from forecast.forecasters.calibration import EPSILON, LEAST_KNOWN
+from forecast.forecasters.calibration import LEAST_KNOWN
 from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.trajectories import EPSILON
 from forecast.spend.hierarchy import Hierarchy
 
 KNOTS = (1, 7, 14, 28, 56, 91)
