@@ -165,6 +165,12 @@ def test_impossible_levers_are_named(plan: dict[str, object], field: str) -> Non
     assert caught.value.field == field
 
 
+def test_levers_without_futures_are_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        generate(1, 60, 1, levers=[{"type": "switch_off", "from": "2026-10-01"}])
+    assert caught.value.field == "futures"
+
+
 def test_questions_that_futures_cannot_answer_are_refused() -> None:
     futures = futures_of(small())
     with pytest.raises(InputError, match="not kept") as caught:

@@ -107,6 +107,13 @@ def generate(
     last = _cutoff(cutoff, span, futures, horizon)
     _check_rate(incidents_a_month)
     pulled = [Lever.parse(lever, number) for number, lever in enumerate(levers)]
+    if pulled and not futures:
+        raise InputError(
+            f"Company cannot be generated: levers are pulled in futures, and futures is {futures!r}; allowed is 1 or more with levers.",
+            field="futures",
+            got=futures,
+            allowed="1 or more with levers",
+        )
     streams = Streams(seed)
     company = organisation.found(streams, days, teams)
     require_scopes(pulled, company.leaves)
