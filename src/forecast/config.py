@@ -1,12 +1,13 @@
 """Settings, read once by entry points from the environment (`FORECAST_*`) and from `forecast.toml` in the home folder.
 
-The environment wins over the file. Secrets (a database password inside an address) come from the environment only and
-are never printed: `describe` hides them.
+The environment wins over the file. Secrets come from the environment only and are never printed: `describe` hides a database password inside
+an address, and the keys of an object store are no settings at all, the store's library reads its own variables (`AWS_SECRET_ACCESS_KEY` …).
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from forecast.errors import ConfigError
 from forecast.spend.dimensions import LEAF_DIMENSIONS
 
+STORES: Mapping[str, str] = {"s3": "s3", "s3a": "s3", "gs": "gs", "abfss": "azure", "abfs": "azure", "az": "azure"}
+"""Schemes of object stores' addresses, and the kind of store."""
+
+_SECRET = re.compile(r"secret|token|password|credential|signature|(^|_)sas(_|$)|(access|account|master|storage|encryption)_key")
+
 
 class Settings(BaseSettings):
     """Where state lives and how large a snapshot is. All paths default to places inside `home`."""
@@ -24,6 +30,7 @@ class Settings(BaseSettings):
 
     home: Path = Field(default=Path(".forecast"), description="folder of all state")
     ledger: str | None = Field(default=None, description="folder or s3://, gs://, abfss:// address of the Delta table")
+    ledger_options: dict[str, str] = Field(default_factory=dict, description="what the object store of the ledger needs and is no secret")
     records: str | None = Field(default=None, description="SQLAlchemy address of the records; PostgreSQL or SQLite")
     mlflow_tracking_uri: str | None = Field(default=None, description="MLflow tracking store or server")
     fiscal_start: int = Field(default=1, ge=1, le=12, description="first month of the fiscal year")
@@ -41,9 +48,67 @@ class Settings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         return home.expanduser().resolve()
 
+    @field_validator("ledger")
+    @classmethod
+    def _address(cls, ledger: str | None) -> str | None:
+        if ledger is None or "://" not in ledger:
+            return ledger
+        scheme, _, place = ledger.partition("://")
+        if scheme not in STORES:
+            raise ValueError(f"addresses begin with {', '.join(f'{name}://' for name in STORES)}; a folder is given as its path")
+        bucket, _, folder = place.rstrip("/").partition("/")
+        if "?" in ledger or ":" in bucket or ("@" in bucket and STORES[scheme] != "azure"):
+            raise ValueError("an address has no user, password, port or question mark; secrets come from the environment variables of the store")
+        if not bucket or not folder:
+            raise ValueError(f"an address names a bucket and a folder in it: {scheme}://BUCKET/FOLDER")
+        return ledger.rstrip("/")
+
+    @field_validator("ledger_options", mode="before")
+    @classmethod
+    def _as_text(cls, options: object) -> object:
+        """A file writes `allow_http = true`; the library takes text."""
+        if not isinstance(options, Mapping):
+            return options
+        return {name: str(value).lower() if isinstance(value, bool | int | float) else value for name, value in options.items()}
+
+    @field_validator("ledger_options")
+    @classmethod
+    def _options(cls, options: dict[str, str]) -> dict[str, str]:
+        found = {name.lower(): value for name, value in options.items()}
+        for name, value in found.items():
+            if _SECRET.search(name):
+                raise ValueError(f"{name} is a secret, and secrets come from the environment variables of the store only")
+            if "@" in value and "://" in value:
+                raise ValueError(f"{name} has a user or password in it; secrets come from the environment variables of the store only")
+            if name.endswith("unsafe_rename") or (name.endswith("conditional_put") and value == "disabled"):
+                raise ValueError(f"{name} would let one of two deliveries that come at once overwrite the other")
+        return found
+
     @property
     def ledger_address(self) -> str:
         return self.ledger or str(self.home / "ledger")
+
+    @property
+    def ledger_store(self) -> str | None:
+        """The kind of object store that the ledger is in: s3, gs or azure; None where it is a folder."""
+        scheme, mark, _ = self.ledger_address.partition("://")
+        return STORES.get(scheme) if mark else None
+
+    @property
+    def ledger_storage_options(self) -> dict[str, str] | None:
+        """What the store's library is told besides what it reads from the environment itself; None for a folder."""
+        if self.ledger_store is None:
+            return None
+        given = dict(self.ledger_options)
+        if self.ledger_store == "s3" and not any(name.endswith("conditional_put") for name in given):
+            # Two commits of one version must not both succeed; the other stores refuse the second without being told.
+            given["conditional_put"] = "etag"
+        return given
+
+    @property
+    def ledger_quarantine(self) -> Path | None:
+        """Folder of rows that cannot be counted, for a ledger in an object store; None: beside the ledger's folder."""
+        return None if self.ledger_store is None else self.home / "quarantine"
 
     @property
     def records_address(self) -> str:
@@ -91,13 +156,22 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"])) or "settings"
+        got = _shown(first)
         raise ConfigError(
-            f"Setting {name} (FORECAST_{name.upper()} or forecast.toml) cannot be used: {first['msg']}; got {hide_password(str(first['input']))!r}"
+            f"Setting {name} (FORECAST_{str(first['loc'][0]).upper() if first['loc'] else ''} or forecast.toml) cannot be used: {first['msg']}"
+            + (f"; got {got!r}" if got else "")
         ) from None
     except SettingsError as error:
         raise ConfigError(
             f'A FORECAST_ variable or forecast.toml cannot be read: {error}; lists are written as JSON, such as ["provider", "team"]'
         ) from None
+
+
+def _shown(error: Mapping[str, Any]) -> str:
+    """The value that was refused, without what may be a secret: anything under a wrong name, and whatever is said about the object store."""
+    if error["type"] == "extra_forbidden" or (error["loc"] and str(error["loc"][0]).startswith("ledger")):
+        return ""
+    return hide_password(str(error["input"]))
 
 
 def hide_password(address: str) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,10 +17,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecast.adapters import ledger_ingest
-from forecast.adapters.focus_files import find_files
 from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger import Ledger
-from forecast.adapters.ledger_table import TablePlace
 from forecast.errors import ConfigError, InputError, SchemaError, SpendDataError
 from tests.adapters.ledger_rows import Row, cost_sum, focus_table, moment, row, write_csv, write_ndjson, write_parquet
 
@@ -231,7 +231,7 @@ def test_digest_is_of_the_content_and_not_of_the_clock_or_the_folder(tmp_path: P
 def test_delivery_id_and_report_are_in_the_commit(ledger: Ledger, tmp_path: Path) -> None:
     report = ledger.ingest([write_csv(tmp_path / "a.csv", ROWS)], received_at=FEBRUARY)
     commit = DeltaTable(tmp_path / "home" / "ledger").history(1)[0]
-    assert commit["delivery_id"] == report.delivery_id
+    assert json.loads(commit["about"])["delivery_id"] == report.delivery_id
     assert IngestReport.from_dict(report.as_dict()) == report
 
 
@@ -260,6 +260,14 @@ def test_any_split_into_deliveries_gives_the_same_sums_and_subsets_change_nothin
     assert commits(ledger) == before
 
 
+class Unlocked(Ledger):
+    """Without the lock that keeps writers of one machine apart."""
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[Path | None]:
+        yield None
+
+
 def _ingest_in_process(root: str, paths: list[str]) -> int:
     return sum(Ledger(root, threads=1).ingest([path], received_at=FEBRUARY).accepted for path in paths)
 
@@ -278,24 +286,22 @@ def test_two_processes_ingesting_overlapping_files_at_once_double_and_lose_nothi
 
 def test_writer_that_lost_a_race_decides_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As on an object store, where no lock keeps writers apart: the other one commits between our look and our commit."""
-    ledger, root = Ledger(tmp_path / "home" / "ledger"), str(tmp_path / "home" / "ledger")
+    ledger, unlocked = Ledger(tmp_path / "home" / "ledger"), Unlocked(tmp_path / "home" / "ledger")
     ledger.ingest([write_csv(tmp_path / "c.csv", [row(ResourceId="first")])], received_at=FEBRUARY)
-    commit = ledger_ingest._commit
+    commit = ledger_ingest.commit
     raced: list[bool] = []
-
-    def take_in(path: Path) -> IngestReport:
-        delivery = ledger_ingest.delivery_of(find_files([path]), (), MARCH, None)
-        return ledger_ingest.take_in(TablePlace(root), delivery, quarantine=ledger.quarantine)
 
     def commit_after_another(*arguments: Any) -> None:
         if not raced:
             raced.append(True)
-            take_in(write_csv(tmp_path / "other.csv", ROWS[:6]))
+            unlocked.ingest([write_csv(tmp_path / "other.csv", ROWS[:6])], received_at=MARCH)
         commit(*arguments)
 
-    monkeypatch.setattr(ledger_ingest, "_commit", commit_after_another)
-    assert counts(take_in(write_csv(tmp_path / "ours.csv", ROWS[3:]))) == (4, 3, 0, 0)
+    monkeypatch.setattr(ledger_ingest, "commit", commit_after_another)
+    assert counts(unlocked.ingest([write_csv(tmp_path / "ours.csv", ROWS[3:])], received_at=MARCH)) == (4, 3, 0, 0)
     assert total(ledger) == cost_sum([*ROWS, row()])
+    files = {Path(path).name for path in DeltaTable(str(tmp_path / "home" / "ledger")).file_uris()}
+    assert {path.name for path in (tmp_path / "home" / "ledger").rglob("*.parquet")} == files, "the try that failed left files"
 
 
 def test_what_a_killed_ingestion_left_is_cleared_away(ledger: Ledger, tmp_path: Path) -> None:

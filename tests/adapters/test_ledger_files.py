@@ -33,7 +33,7 @@ def ingest(ledger: Ledger, *paths: Path, **options: Any) -> IngestReport:
 
 
 def nothing_was_written(ledger: Ledger) -> bool:
-    return ledger.is_empty and not ledger.quarantine.exists()
+    return ledger.is_empty and not ledger.quarantine.folder.exists()
 
 
 def as_csv(folder: Path) -> Path:
@@ -256,13 +256,13 @@ BAD_ROWS = [
     ({"BilledCost": "1e308"}, "BilledCost", "1e308", "is not a finite number"),
     ({"BilledCost": "1e16"}, "BilledCost", "1e16", "is too large"),
     ({"BilledCost": "1_000"}, "BilledCost", "1_000", "is not a finite number"),
-    ({"BilledCost": "1,000.5"}, "BilledCost", "1,000.5", "is not a finite number"),
+    ({"BilledCost": "1,000"}, "BilledCost", "1,000", "may mean thousands or a decimal comma"),
     ({"BilledCost": None}, "BilledCost", None, "is missing"),
     ({"ServiceName": "   "}, "ServiceName", "   ", "is missing"),
     ({"ProviderName": "NULL"}, "ProviderName", None, "is missing"),
     ({"ChargePeriodEnd": "2026-01-05T00:00:00Z"}, "ChargePeriodEnd", "2026-01-05T00:00:00Z", "is not after ChargePeriodStart"),
     ({"ChargePeriodEnd": "2026-01-04T00:00:00Z"}, "ChargePeriodEnd", "2026-01-04T00:00:00Z", "is not after ChargePeriodStart"),
-    ({"ChargePeriodStart": "5/1/25"}, "ChargePeriodStart", "5/1/25", "is not an ISO 8601 time"),
+    ({"ChargePeriodStart": "5/1/25"}, "ChargePeriodStart", "5/1/25", "may begin with the month or with the day, and the dates of the file do not decide which"),
     ({"ChargePeriodStart": "infinity"}, "ChargePeriodStart", "infinity", "is not an ISO 8601 time"),
     ({"BillingPeriodStart": "soon"}, "BillingPeriodStart", "soon", "is not an ISO 8601 time"),
     ({"ChargeCategory": "Gift"}, "ChargeCategory", "Gift", "is not a charge category"),
@@ -288,7 +288,7 @@ def test_quarantined_rows_are_kept_whole_and_once(ledger: Ledger, tmp_path: Path
     ingest(ledger, path)
     again = ingest(ledger, path)
     assert (again.unchanged, again.quarantined) == (7, 1)
-    (file,) = ledger.quarantine.iterdir()
+    (file,) = ledger.quarantine.folder.iterdir()
     (entry,) = [json.loads(text) for text in file.read_text(encoding="utf-8").splitlines()]
     assert (entry["file"], entry["line"], entry["column"], entry["value"]) == ("bill.csv", 9, "BilledCost", "abc")
     assert entry["row"]["x_Note"] == "näh"
@@ -298,7 +298,7 @@ def test_report_names_a_hundred_rejected_rows_and_counts_all(ledger: Ledger, tmp
     report = ingest(ledger, write_csv(tmp_path / "bill.csv", [*ROWS, *[row(BilledCost=f"x{number}") for number in range(150)]]))
     assert (report.quarantined, len(report.reasons)) == (150, 100)
     assert report.reason_counts == {"BilledCost is not a finite number": 150}
-    assert len(next(ledger.quarantine.iterdir()).read_text().splitlines()) == 150
+    assert len(next(ledger.quarantine.folder.iterdir()).read_text().splitlines()) == 150
 
 
 def test_nan_in_parquet_is_quarantined(ledger: Ledger, tmp_path: Path) -> None:
@@ -380,12 +380,28 @@ def test_delivery_is_refused_whole_with_the_place_and_what_is_allowed(ledger: Le
     assert nothing_was_written(ledger)
 
 
-def test_one_bad_file_keeps_the_whole_folder_out(ledger: Ledger, tmp_path: Path) -> None:
+def folder_with_a_bad_file(tmp_path: Path) -> Path:
     for number, values in enumerate(ROWS):
         write_csv(tmp_path / "in" / f"{number}.csv", [values])
     (tmp_path / "in" / "9.csv").write_text(HEADER + "\n1,2\n")
-    with pytest.raises(DeliveryError, match=r"in/9\.csv cannot be read: line 2 has 2 fields"):
-        ingest(ledger, tmp_path / "in")
+    (tmp_path / "in" / "notes.json").write_text('{"nothing": "here"}')
+    return tmp_path / "in"
+
+
+def test_bad_files_of_a_folder_are_named_and_kept_and_the_others_are_in(ledger: Ledger, tmp_path: Path) -> None:
+    report = ingest(ledger, folder_with_a_bad_file(tmp_path))
+    assert report.accepted == len(ROWS)
+    first, second = report.bad_files
+    assert first.startswith("in/notes.json: in/notes.json is not a bill that is known: got nothing")
+    assert second.startswith("in/9.csv: in/9.csv cannot be read: line 2 has 2 fields")
+    kept = [json.loads(line) for file in ledger.quarantine.folder.iterdir() for line in file.read_text().splitlines()]
+    assert [Path(entry["path"]).name for entry in kept] == ["notes.json", "9.csv"]
+
+
+def test_delivery_that_replaces_must_be_whole(ledger: Ledger, tmp_path: Path) -> None:
+    folder = folder_with_a_bad_file(tmp_path)
+    with pytest.raises(DeliveryError, match=r"2 of \d+ files cannot be read, and a delivery that replaces must be whole"):
+        ledger.ingest([folder], received_at=moment("2026-06-01"), replace=True)
     assert nothing_was_written(ledger)
 
 

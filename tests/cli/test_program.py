@@ -56,7 +56,7 @@ def test_version_is_the_distributions(forecast: Commands) -> None:
     [
         (["nonsense"], "No such command"),
         (["predict", "--nope"], "No such option"),
-        (["ingest"], "Missing argument"),
+        (["ingest"], "Nothing to ingest"),
         (["demo", "--port", "many"], "valid integer"),
         (["budget", "add", "x", "--period", "2027-Q1"], "Missing option"),
         (["predict", "--period", "2027-Q9"], "2027-Q9"),

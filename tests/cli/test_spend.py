@@ -69,7 +69,7 @@ def test_quarantined_rows_are_told_with_reason_and_place(forecast: Commands, emp
     rows.loc[3, "EffectiveCost"] = "many"
     rows.to_csv(tmp_path / "faulty.csv", index=False)
     ran = forecast("ingest", tmp_path / "faulty.csv")
-    assert ran.code == 0, ran.err
+    assert ran.code == 3, ran.err
     assert "faulty.csv, line 5, column EffectiveCost" in ran.out
     assert "quarantined" in ran.out
 

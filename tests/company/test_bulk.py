@@ -18,9 +18,11 @@ from forecast.adapters.ledger import Ledger
 from forecast.company.bulk import bulk_rows
 from forecast.company.generate import Company
 from forecast.errors import InputError
-from forecast.spend.focus import COLUMNS
+from forecast.spend.focus import columns_of
 
 from . import test_rows as promises
+
+COLUMNS = columns_of("1.2")
 
 END = date(2026, 10, 1)
 LINES = 120_000

@@ -15,7 +15,9 @@ from forecast.adapters.ledger import Ledger
 from forecast.company.deliveries import CHARGE_ID, deliveries, known_at
 from forecast.company.generate import Company, generate
 from forecast.errors import InputError
-from forecast.spend.focus import COLUMNS
+from forecast.spend.focus import columns_of
+
+COLUMNS = columns_of("1.2")
 
 END = date(2026, 10, 20)
 DAYS = 60

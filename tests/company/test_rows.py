@@ -9,7 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from forecast.company.generate import Company, generate
-from forecast.spend.focus import COLUMNS
+from forecast.spend.focus import columns_of
+
+COLUMNS = columns_of("1.2")
 
 MONEY = ["BilledCost", "EffectiveCost", "ListCost", "ContractedCost"]
 

@@ -13,7 +13,7 @@ from forecast.spend.dimension_rules import BY_DIMENSION, RULES, FromColumn, From
 from forecast.spend.dimensions import DIMENSIONS
 
 
-@pytest.mark.parametrize(("version", "columns"), [("1.0", 43), ("1.1", 50), ("1.2", 57)])
+@pytest.mark.parametrize(("version", "columns"), [("1.0", 43), ("1.1", 50), ("1.2", 57), ("1.3", 65)])
 def test_each_version_has_as_many_columns_as_the_specification_lists(version: str, columns: int) -> None:
     assert len(focus.columns_of(version)) == columns
 
@@ -25,7 +25,7 @@ def test_columns_are_unique_and_in_the_order_of_the_specification() -> None:
 
 def test_required_columns_are_mandatory_ones() -> None:
     assert all(focus.BY_NAME[name].mandatory for name in focus.REQUIRED)
-    assert sum(column.mandatory for column in focus.COLUMNS) == 21
+    assert sum(column.mandatory for column in focus.COLUMNS) == 23
 
 
 def test_column_names_are_known_whatever_their_case() -> None:
@@ -37,6 +37,7 @@ def test_version_is_the_first_that_knows_all_columns() -> None:
     assert focus.version_of(["BilledCost", "x_Own"]) == "1.0"
     assert focus.version_of(["BilledCost", "SkuMeter"]) == "1.1"
     assert focus.version_of(["SkuMeter", "InvoiceId"]) == "1.2"
+    assert focus.version_of(["InvoiceId", "HostProviderName"]) == "1.3"
 
 
 def test_missing_columns_are_told_apart_by_whether_a_row_needs_them() -> None:
@@ -44,6 +45,27 @@ def test_missing_columns_are_told_apart_by_whether_a_row_needs_them() -> None:
     assert focus.missing_required(names) == ("BilledCost",)
     assert "ListCost" in focus.missing_mandatory(names)
     assert "BilledCost" not in focus.missing_mandatory(names)
+
+
+def test_columns_of_a_later_version_are_not_missed_in_an_earlier_one() -> None:
+    assert "HostProviderName" not in focus.missing_mandatory(["BilledCost", "InvoiceId"])
+    assert "HostProviderName" in focus.missing_mandatory(["BilledCost", "ContractApplied"])
+
+
+def test_columns_that_the_version_advises_against_are_not_missed() -> None:
+    assert "PublisherName" in focus.missing_mandatory(["BilledCost"])
+    assert "PublisherName" not in focus.missing_mandatory(["BilledCost", "ServiceProviderName"])
+
+
+def test_a_required_column_that_was_replaced_has_a_substitute_of_the_version_that_replaced_it() -> None:
+    for name, substitute in focus.SUBSTITUTES.items():
+        assert focus.BY_NAME[name].deprecated == focus.BY_NAME[substitute].since
+        assert name in focus.REQUIRED
+
+
+def test_every_column_has_a_constant_by_which_code_names_it() -> None:
+    constants = {value for name, value in vars(focus).items() if name.isupper() and isinstance(value, str)}
+    assert set(focus.BY_NAME) <= constants
 
 
 def test_every_dimension_has_one_rule_in_the_order_of_the_dimensions() -> None:

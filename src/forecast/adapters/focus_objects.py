@@ -14,7 +14,7 @@ import duckdb
 from forecast.adapters.duck import execute, quoted_name, quoted_text
 from forecast.adapters.focus_columns import GivenColumn, text_of
 from forecast.spend import focus
-from forecast.spend.dimension_rules import RULES, FromKey
+from forecast.spend.dimension_rules import DimensionRule, FromKey
 
 MOST_DISTINCT = 100_000
 """Distinct texts of a column beyond which the table would be dearer than the work that it saves."""
@@ -22,9 +22,10 @@ MOST_DISTINCT = 100_000
 
 @dataclass(frozen=True)
 class ObjectColumn:
-    """An object column of a file. `table` is the name of its table of distinct texts, None where it is read row by row."""
+    """An object column of a file. keys : those that are looked up. table : of its distinct texts, None where it is read row by row."""
 
     given: GivenColumn
+    keys: tuple[str, ...]
     table: str | None
 
     @property
@@ -34,22 +35,25 @@ class ObjectColumn:
 
     def value_name(self, key: str) -> str:
         """Column of the `texts` layer with the value under a key."""
-        return f"value_{self.given.reference}_{keys_of(str(self.given.focus_name)).index(key)}"
+        return f"value_{self.given.reference}_{self.keys.index(key)}"
 
 
-def keys_of(column: str) -> tuple[str, ...]:
+def keys_of(column: str, rules: Sequence[DimensionRule]) -> tuple[str, ...]:
     """Keys of an object column that a dimension rule asks for."""
-    wanted = [source.key for rule in RULES for source in rule.sources if isinstance(source, FromKey) and source.column == column]
+    wanted = [source.key for rule in rules for source in rule.sources if isinstance(source, FromKey) and source.column == column]
     return tuple(dict.fromkeys(wanted))
 
 
-def prepare(connection: duckdb.DuckDBPyConnection, raw: str, given: Sequence[GivenColumn]) -> tuple[ObjectColumn, ...]:
-    """Look at the distinct texts of each object column and make the tables; one more pass over those columns only."""
-    return tuple(
-        ObjectColumn(column, _table(connection, raw, column))
-        for column in given
-        if column.focus_name is not None and focus.BY_NAME[column.focus_name].kind == "json"
-    )
+def prepare(
+    connection: duckdb.DuckDBPyConnection, raw: str, given: Sequence[GivenColumn], rules: Sequence[DimensionRule], name: str
+) -> tuple[ObjectColumn, ...]:
+    """Look at the distinct texts of each object column and make the tables, called `name` and more; one more pass over those columns only."""
+    found = []
+    for column in given:
+        if column.focus_name is not None and focus.BY_NAME[column.focus_name].kind == "json":
+            keys = keys_of(column.focus_name, rules)
+            found.append(ObjectColumn(column, keys, _table(connection, raw, column, keys, name)))
+    return tuple(found)
 
 
 def texts_sql(source: str, objects: Sequence[ObjectColumn]) -> str:
@@ -82,23 +86,23 @@ def _pointer_sql(key: str) -> str:
     return f"'/' || replace(replace({key}, '~', '~0'), '/', '~1')"
 
 
-def _table(connection: duckdb.DuckDBPyConnection, raw: str, column: GivenColumn) -> str | None:
-    table = f"objects_{column.reference}"
+def _table(connection: duckdb.DuckDBPyConnection, raw: str, column: GivenColumn, keys: tuple[str, ...], name: str) -> str | None:
+    table = f"{name}_{column.reference}"
     distinct = f"SELECT DISTINCT {text_of(column)} AS source FROM ({raw}) WHERE {column.reference} IS NOT NULL LIMIT {MOST_DISTINCT + 1}"
     execute(connection, f"CREATE OR REPLACE TEMP TABLE {table}_sources AS {distinct}")
     if execute(connection, f"SELECT count(*) > {MOST_DISTINCT} FROM {table}_sources")[0][0]:
         return None
     source = GivenColumn(column.name, column.focus_name, "VARCHAR", "source")
+    object_column = ObjectColumn(column, keys, table)
     written = f"SELECT source, {_object_text(source)} AS written FROM {table}_sources"
-    execute(connection, f"CREATE OR REPLACE TEMP TABLE {table} AS {_read_sql(written, ObjectColumn(column, table), 'source')}")
+    execute(connection, f"CREATE OR REPLACE TEMP TABLE {table} AS {_read_sql(written, object_column, 'source')}")
     return table
 
 
 def _read_sql(written: str, column: ObjectColumn, keep: str) -> str:
     """SELECT the columns of `keep`, the canonical object and the values under the known keys, from a `written` object text."""
     name = quoted_name(column.object_name)
-    keys = keys_of(str(column.given.focus_name))
-    values = "".join(f", {value_sql(name, key)} AS {quoted_name(column.value_name(key))}" for key in keys)
+    values = "".join(f", {value_sql(name, key)} AS {quoted_name(column.value_name(key))}" for key in column.keys)
     return f"SELECT *{values} FROM (SELECT {keep}, {_canonical('written')} AS {name} FROM ({written}))"
 
 

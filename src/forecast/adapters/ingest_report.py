@@ -31,11 +31,14 @@ class IngestReport:
     """Counts are rows, and `rows_read = accepted + unchanged + quarantined + repeated`.
 
     accepted : written to the ledger. unchanged : in the ledger already, or the same row of another file of the delivery.
-    superseded : rows that stood until now and gave way to an accepted one. quarantined : cannot be counted.
+    superseded : rows that stood until now and gave way to an accepted one. withdrawn : rows that stood until now and are no more in an export
+    that replaces what was said before. quarantined : cannot be counted. bad_files : files that cannot be read, and why.
+    formats : what the files are and by what they were recognised. mode, covers : how the delivery was read, and what it stands for.
     repeated : rows of the delivery with the key of a later row, which stands for them.
     history : of the accepted, those that were known before what the ledger holds; the current view does not change.
     period_start, period_end : first charge start and last charge end of the rows that can be counted (naive UTC).
     effective_cost, billed_cost : exact sums over the accepted rows, in `currency`.
+    ai : `AiSummary` of all rows that can be counted, as plain data. coverage : share of their money that has a value, by dimension.
     """
 
     delivery_id: str
@@ -47,6 +50,11 @@ class IngestReport:
     unchanged: int
     superseded: int
     quarantined: int
+    formats: tuple[str, ...] = ()
+    mode: str = "append"
+    covers: tuple[str, ...] = ()
+    withdrawn: int = 0
+    bad_files: tuple[str, ...] = ()
     repeated: int = 0
     history: int = 0
     reasons: tuple[RejectedRow, ...] = ()
@@ -58,11 +66,13 @@ class IngestReport:
     billed_cost: Decimal = Decimal(0)
     currency: str | None = None
     notes: tuple[str, ...] = ()
+    ai: Mapping[str, Any] = field(default_factory=dict)
+    coverage: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def changed(self) -> bool:
         """Whether the ledger is another one than before."""
-        return self.accepted > 0
+        return self.accepted > 0 or self.withdrawn > 0
 
     def as_dict(self) -> dict[str, Any]:
         """As JSON has it: decimals as text with all digits, times as ISO 8601 in UTC."""
@@ -75,7 +85,12 @@ class IngestReport:
             "accepted": self.accepted,
             "unchanged": self.unchanged,
             "superseded": self.superseded,
+            "withdrawn": self.withdrawn,
             "quarantined": self.quarantined,
+            "bad_files": list(self.bad_files),
+            "formats": list(self.formats),
+            "mode": self.mode,
+            "covers": list(self.covers),
             "repeated": self.repeated,
             "history": self.history,
             "reasons": [reason.as_dict() for reason in self.reasons],
@@ -87,6 +102,8 @@ class IngestReport:
             "billed_cost": format(self.billed_cost, "f"),
             "currency": self.currency,
             "notes": list(self.notes),
+            "ai": dict(self.ai),
+            "coverage": dict(self.coverage),
         }
 
     @classmethod
@@ -101,6 +118,9 @@ class IngestReport:
                 **plain,
                 "received_at": received_at,
                 "files": tuple(plain["files"]),
+                "formats": tuple(plain["formats"]),
+                "covers": tuple(plain["covers"]),
+                "bad_files": tuple(plain["bad_files"]),
                 "reasons": tuple(RejectedRow(**reason) for reason in plain["reasons"]),
                 "columns_missing": tuple(plain["columns_missing"]),
                 "period_start": _moment(plain["period_start"]),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,14 +21,21 @@ import pyarrow as pa
 from filelock import FileLock, Timeout
 
 from forecast.adapters import duck
+from forecast.adapters.bill_files import BillFile, find_files
+from forecast.adapters.delivery import Covers, Delivery, digest_of
 from forecast.adapters.duck import execute, quoted_name
-from forecast.adapters.focus_files import find_files
+from forecast.adapters.formats.base import BillFormat, Reading
+from forecast.adapters.formats.registry import Recognised, by_name, recognise, shipped_formats
 from forecast.adapters.ingest_report import IngestReport, RejectedRow
-from forecast.adapters.ledger_ingest import Progress, delivery_of, known_report, take_in
-from forecast.adapters.ledger_table import SCHEMA, Scan, TablePlace, dimension_column, in_force_sql, naive_utc, scan_of
+from forecast.adapters.ledger_ingest import known_report, take_in
+from forecast.adapters.ledger_table import SCHEMA, Scan, TablePlace, dimension_column, entries_sql, in_force_sql, naive_utc, scan_of
+from forecast.adapters.quarantine import Quarantine
+from forecast.adapters.rules import load_rules
+from forecast.adapters.staging import Progress
 from forecast.errors import ConfigError, InputError
 from forecast.spend import focus
 from forecast.spend.dimensions import DIMENSIONS, UNKNOWN, is_name
+from forecast.spend.rules import Rules
 from forecast.spend.scope import Scope, unknown_value
 
 __all__ = ["IngestReport", "Ledger", "RejectedRow"]
@@ -45,17 +53,25 @@ class Ledger:
     """The ledger in a folder, or at an object store's address (`s3://…`) with its `storage_options`.
 
     Opening one reads and creates nothing. Methods may be called from several threads and processes at once.
+    rules : how dimensions and AI spend are told from rows; those that ship by default.
     """
 
     def __init__(
-        self, root: str | Path, *, storage_options: Mapping[str, str] | None = None, threads: int | None = None, quarantine: str | Path | None = None
+        self,
+        root: str | Path,
+        *,
+        storage_options: Mapping[str, str] | None = None,
+        threads: int | None = None,
+        quarantine: str | Path | None = None,
+        rules: Rules | None = None,
     ) -> None:
         self._place = TablePlace(str(root), dict(storage_options) if storage_options else None)
         self._threads = threads
+        self._given_rules = rules
         folder = self._place.folder
         if quarantine is None and folder is None:
             raise ConfigError(f"The ledger {root} needs a local folder for rows that cannot be counted: give `quarantine`")
-        self.quarantine = Path(quarantine) if quarantine is not None else Path(folder or "").parent / "quarantine"
+        self.quarantine = Quarantine(Path(quarantine) if quarantine is not None else Path(folder or "").parent / "quarantine")
 
     def __repr__(self) -> str:
         return f"Ledger({self._place.address!r})"
@@ -66,23 +82,83 @@ class Ledger:
         self,
         paths: Sequence[str | Path],
         *,
-        key: str | Sequence[str] | None = None,
         received_at: dt.datetime,
+        format: str = "auto",
+        key: str | Sequence[str] | None = None,
+        replace: bool = False,
+        covers: str = "auto",
         source: str | None = None,
+        formats: Sequence[BillFormat] | None = None,
         progress: Progress | None = None,
     ) -> IngestReport:
-        """Take in the files and folders of one delivery: all of them or, where one must be refused, nothing.
+        """Take in the files and folders of one delivery by one commit. Files that cannot be read are named in the report, unless none can.
 
-        key : column (or several) whose values name a row for ever; without one, rows are known by content.
-        received_at : when the delivery was known; before that moment no view shows its rows. UTC where it has no zone.
+        format : its name, or auto. key : column (or several) whose values name a row for ever; replace : the delivery stands for all that its
+        source said before about what it covers; without either the format decides. received_at : when the delivery was known; before that
+        moment no view shows its rows. UTC where it has no zone. formats : those that are known; the shipped ones by default.
 
-        Raises DeliveryError, SchemaError or SpendDataError as described in `focus_files`; SpendDataError for several currencies.
+        Raises DeliveryError, SchemaError or SpendDataError where nothing can be taken in, as `bill_files` and `staging` say.
         """
-        delivery = delivery_of(find_files([paths] if isinstance(paths, str | Path) else paths), _key_names(key), received_at, source)
+        files = find_files([paths] if isinstance(paths, str | Path) else paths)
+        if key is not None and replace:
+            raise InputError("A delivery is read by a key or it replaces, not both", field="key", got=key, allowed="key or replace")
+        known_covers = _covers(covers)
+        known = shipped_formats() if formats is None else formats
+        recognised, unknown = self._recognised(files, known, format)
+        reading = _reading(recognised, _key_names(key), replace)
+        label = source or next(iter(recognised.values())).format.name
+        taken = tuple(files)
+        delivery = Delivery(taken, naive_utc(received_at), label, source is not None, reading, known_covers, digest_of(files, reading, label))
         with self._exclusive() as spill:
             if (report := known_report(self._place.opened(), delivery)) is not None:
                 return report
-            return take_in(self._place, delivery, quarantine=self.quarantine, spill=spill, threads=self._threads, progress=progress)
+            return take_in(
+                self._place,
+                delivery,
+                recognised,
+                unknown=unknown,
+                rules=self._given_rules or load_rules(),
+                quarantine=self.quarantine,
+                spill=spill,
+                threads=self._threads,
+                progress=progress,
+            )
+
+    def _recognised(
+        self, files: Sequence[BillFile], formats: Sequence[BillFormat], wanted: str
+    ) -> tuple[dict[BillFile, Recognised], dict[BillFile, InputError]]:
+        """The format of each file, and what is wrong with the files that have none. Raises the first fault where no file has one."""
+        if wanted != "auto":
+            by_name(formats, wanted)
+        found: dict[BillFile, Recognised] = {}
+        unknown: dict[BillFile, InputError] = {}
+        connection = duck.connect(threads=1)
+        try:
+            for file in files:
+                try:
+                    found[file] = recognise(connection, file, formats, wanted)
+                except InputError as error:
+                    unknown[file] = error
+        finally:
+            connection.close()
+        if not found:
+            raise next(iter(unknown.values()))
+        return found, unknown
+
+    def compact(self, *, keep_hours: float = 24.0) -> dict[str, int]:
+        """Rewrite small files into large ones, and remove files that no state needs and that are older than `keep_hours`.
+
+        History is in the rows, so no view of any moment changes. Gives files_before, files_after and removed (files).
+        """
+        table = self._place.opened()
+        if table is None:
+            raise _empty()
+        with self._exclusive():
+            before = len(table.file_uris())
+            table.optimize.compact()
+            removed = table.vacuum(retention_hours=int(keep_hours), enforce_retention_duration=False, dry_run=False, full=True)
+            table.create_checkpoint()
+            return {"files_before": before, "files_after": len(table.file_uris()), "removed": len(removed)}
 
     # Spend out
 
@@ -111,9 +187,11 @@ class Ledger:
         ids = f"concat_ws('|', {', '.join(quoted_name(name) for name in names)})" if names else f"'{COMPANY}'"
         with self._reading() as (connection, scan):
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
+            # A sum over entries is the sum over charges in force; only a period of which everything was taken back has to be left out.
+            standing = " HAVING sum(sign) > 0" if scan.reversed_months else ""
             inner = f"""
                 SELECT {values + ", " if names else ""}{start_of} AS ds, CAST(sum({_cost_column(cost)}) AS DOUBLE) AS y
-                FROM ({in_force_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions} GROUP BY ALL
+                FROM ({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions} GROUP BY ALL{standing}
             """
             frame: pd.DataFrame = connection.execute(f"SELECT {ids} AS unique_id, * FROM ({inner}) ORDER BY unique_id, ds", parameters).df()
         frame["ds"] = frame["ds"].astype("datetime64[us]")
@@ -150,16 +228,20 @@ class Ledger:
         names = (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START, focus.BILLING_CURRENCY)
         effective, billed, start, currency = (quoted_name(name) for name in names)
         with self._reading() as (connection, scan):
-            sql = f"""
-                SELECT provider, count(*), min({start}), max({start}), sum({effective}), sum({billed}), any_value({currency})
-                FROM ({in_force_sql(scan, None)}) GROUP BY provider ORDER BY 5 DESC, 1
+            days = f"""
+                SELECT provider, make_timestamp(epoch_us({start}))::DATE AS day, sum(sign) AS rows, sum({effective}) AS effective,
+                       sum({billed}) AS billed, any_value({currency}) AS currency
+                FROM {scan.sql} AS charges WHERE sign <> 0 GROUP BY provider, day HAVING sum(sign) > 0
             """
-            rows: list[Any] = execute(connection, sql)
-            deliveries = execute(connection, f"SELECT count(DISTINCT delivery_id) FROM {scan.sql} AS charges")[0][0]
+            sums = "sum(rows)::BIGINT, min(day), max(day), sum(effective), sum(billed), any_value(currency)"
+            rows: list[Any] = execute(connection, f"SELECT provider, {sums} FROM ({days}) GROUP BY 1 ORDER BY 5 DESC, 1")
+        if not rows:
+            raise _empty()
+        deliveries = len(self.deliveries())
         return {
             "rows": sum(row[1] for row in rows),
-            "first_day": min(row[2] for row in rows).date().isoformat(),
-            "last_day": max(row[3] for row in rows).date().isoformat(),
+            "first_day": min(row[2] for row in rows).isoformat(),
+            "last_day": max(row[3] for row in rows).isoformat(),
             "currency": rows[0][6],
             "deliveries": deliveries,
             "effective_cost": format(sum((row[4] for row in rows), Decimal(0)), "f"),
@@ -170,19 +252,41 @@ class Ledger:
         }
 
     def deliveries(self) -> list[dict[str, Any]]:
-        """The deliveries that rows came with, by time of receipt: delivery_id, received_at (naive UTC), source, rows."""
-        with self._reading() as (connection, scan):
-            sql = f"SELECT delivery_id, make_timestamp(epoch_us(received_at)), source, count(*) FROM {scan.sql} AS charges GROUP BY ALL ORDER BY 2, 1"
-            return [dict(zip(("delivery_id", "received_at", "source", "rows"), row, strict=True)) for row in execute(connection, sql)]
+        """The deliveries that changed the ledger, by time of receipt: delivery_id, received_at (naive UTC), source, rows (accepted ones)."""
+        table = self._place.opened()
+        found = []
+        for commit in [] if table is None else table.history():
+            if "report" in commit:
+                report = IngestReport.from_dict(json.loads(commit["report"]))
+                if report.changed:
+                    found.append({name: getattr(report, name) for name in ("delivery_id", "received_at", "source")} | {"rows": report.accepted})
+        return sorted(found, key=lambda delivery: (delivery["received_at"], delivery["delivery_id"]))
 
     def digest(self, as_of: dt.datetime | None = None) -> str:
         """SHA-256 of what was delivered up to `as_of`: contents and their order of receipt, not the clock or the file layout.
 
         Two ledgers that took in the same files in the same order have the same digest; compaction does not change it.
         """
+        if self.is_empty:
+            raise _empty()
         known = [delivery for delivery in self.deliveries() if as_of is None or delivery["received_at"] <= naive_utc(as_of)]
         parts = [f"{delivery['delivery_id'].rsplit('-', 1)[1]} {delivery['rows']}" for delivery in known]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+    def developments(self, by: Sequence[str] = ("provider",), *, cost: str = "effective", since: dt.date | None = None) -> pd.DataFrame:
+        """How the cost of each day came to be known: columns of `by`, `ds` (charge day), `known_at` (naive UTC), `change` (float64 money).
+
+        The cost of a day as known at a moment is the sum of its changes up to then.
+        """
+        names = _names(by)
+        values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
+        day = f"CAST(date_trunc('day', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP) AS ds"
+        with self._reading() as (connection, scan):
+            entries = entries_sql(scan, None, start=_start(since))
+            change = f"CAST(sum({_cost_column(cost)}) AS DOUBLE) AS change"
+            sql = f"SELECT {values}, {day}, received_at AS known_at, {change} FROM ({entries}) GROUP BY ALL ORDER BY ALL"
+            frame: pd.DataFrame = connection.execute(sql).df()
+        return frame
 
     @property
     def is_empty(self) -> bool:
@@ -194,7 +298,7 @@ class Ledger:
     def currency(self) -> str:
         """The one currency of the ledger."""
         with self._reading() as (connection, scan):
-            return str(execute(connection, f"SELECT {quoted_name(focus.BILLING_CURRENCY)} FROM {scan.sql} AS charges LIMIT 1")[0][0])
+            return str(execute(connection, f"SELECT {quoted_name(focus.BILLING_CURRENCY)} FROM {scan.sql} AS charges WHERE sign = 1 LIMIT 1")[0][0])
 
     # Inside
 
@@ -203,9 +307,7 @@ class Ledger:
         """A connection of its own and the newest state of the table. InputError where there is nothing in it."""
         table = self._place.opened()
         if table is None or not table.file_uris():
-            raise InputError(
-                "The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines"
-            )
+            raise _empty()
         connection = duck.connect(threads=self._threads)
         try:
             yield connection, scan_of(self._place, table, connection)
@@ -248,8 +350,40 @@ class Ledger:
         return (f" WHERE {' AND '.join(conditions)}" if conditions else ""), parameters
 
     def _known_values(self, connection: duckdb.DuckDBPyConnection, scan: Scan, dimension: str) -> tuple[str, ...]:
-        sql = f"SELECT DISTINCT {dimension_column(dimension)} AS value FROM {scan.sql} AS charges ORDER BY 1"
+        sql = f"SELECT DISTINCT {dimension_column(dimension)} AS value FROM {scan.sql} AS charges WHERE sign = 1 ORDER BY 1"
         return tuple(str(row[0]) for row in execute(connection, sql))
+
+
+def _empty() -> InputError:
+    return InputError(
+        "The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines"
+    )
+
+
+def _reading(recognised: Mapping[BillFile, Recognised], key: tuple[str, ...], replace: bool) -> Reading:
+    """As declared, else as the formats say; formats that are read in different ways do not make one delivery."""
+    if key:
+        return Reading("merge", key)
+    if replace:
+        return Reading("replace")
+    readings = {found.format.name: found.format.reading for found in recognised.values()}
+    if len(set(readings.values())) > 1:
+        raise InputError(
+            f"The files are of formats that are read in different ways: got {', '.join(sorted(readings))}; ingest each by itself",
+            field="path",
+            got=sorted(readings),
+            allowed="files of one format",
+        )
+    return next(iter(readings.values()))
+
+
+def _covers(covers: str) -> Covers:
+    match covers:
+        case "auto" | "period" | "days":
+            return covers
+        case _:
+            allowed = "auto, period, days"
+            raise InputError(f"covers {covers!r} is not known: allowed are {allowed}", field="covers", got=covers, allowed=allowed)
 
 
 def _key_names(key: str | Sequence[str] | None) -> tuple[str, ...]:

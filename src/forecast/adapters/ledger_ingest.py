@@ -1,65 +1,60 @@
-"""Takes a delivery into the ledger: stage all files, decide row by row what is new, quarantine the rest, commit once.
+"""Takes a delivery into the ledger: stage all files, decide which entries they make, quarantine the rest, commit once.
 
-Nothing is written before every file is staged and found good, and the table changes by one Delta commit, so a killed
-ingestion leaves either the whole delivery or none of it, and running it again completes it.
-
-What is new is decided in `ledger_decisions`.
+Nothing is written before every file is staged, and the table changes by one Delta commit, so a killed ingestion leaves either the whole
+delivery or none of it, and running it again completes it. What is new is decided in `ledger_entries`.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
 import json
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import pyarrow as pa
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 
 from forecast.adapters import duck
-from forecast.adapters.duck import execute, quoted_name, quoted_text
-from forecast.adapters.focus_files import STAGED, FocusFile, StagedFile, describe, file_digest, stage, value_at_fault
-from forecast.adapters.ingest_report import MOST_REASONS, IngestReport, RejectedRow
-from forecast.adapters.ledger_decisions import Delivery, decide, find_arrivals, months_to_search, one_currency
-from forecast.adapters.ledger_table import CONFIGURATION, MOMENTS, PARTITION, SCHEMA, TablePlace, moment_literal, naive_utc, scan_of
-from forecast.errors import DeliveryError
+from forecast.adapters.ai_summary import ai_summary, coverage_sql
+from forecast.adapters.bill_files import BillFile
+from forecast.adapters.delivery import Delivery
+from forecast.adapters.duck import execute, quoted_name
+from forecast.adapters.formats.registry import Recognised
+from forecast.adapters.ingest_report import IngestReport
+from forecast.adapters.ledger_commit import by_month, commit
+from forecast.adapters.ledger_entries import Cover, Earlier, Entries, decide
+from forecast.adapters.ledger_table import TablePlace, scan_of
+from forecast.adapters.quarantine import Quarantine
+from forecast.adapters.staging import STAGED, Progress, Staged, stage
+from forecast.errors import DeliveryError, InputError, SpendDataError
 from forecast.spend import focus
+from forecast.spend.rules import Rules
 
-Progress = Callable[[int, int, str], None]
-"""Called with files done, files in all, and what happens now."""
-
-BATCH_ROWS = 65_536
 _TRIES = 20
 
-
-def delivery_of(files: Sequence[FocusFile], key: tuple[str, ...], received_at: dt.datetime, source: str | None) -> Delivery:
-    """The digest is over the files' bytes and the key, whatever the files' names and order."""
-    parts = [*sorted(file_digest(file.path) for file in files), "key", *sorted(name.lower() for name in key)]
-    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
-    return Delivery(tuple(files), key, naive_utc(received_at), source or "focus", digest)
+TAGGED = ("team", "stage", "project", "workload")
+"""Dimensions that tags say, whose coverage is a KPI."""
 
 
 def known_report(table: DeltaTable | None, delivery: Delivery) -> IngestReport | None:
     """The answer to a delivery that was taken in whole before: nothing to do; None where the rows must be looked at.
 
-    With a key that cannot be told from the bytes: the same rows stand against what was restated since.
+    A delivery that is read by a key or replaces says more than its rows when it comes again: it takes back what was said in between.
     """
-    if table is None or delivery.key:
+    if table is None:
         return None
     committed = table.transaction_version(delivery.transaction)
     if committed is None or committed > delivery.microseconds:
         return None
-    for commit in table.history():
-        if commit.get("digest") == delivery.digest and "report" in commit:
-            before = IngestReport.from_dict(json.loads(commit["report"]))
+    for entry in table.history():
+        about = json.loads(entry["about"]) if "about" in entry else {}
+        if about.get("digest") == delivery.digest and not about.get("again"):
+            before = IngestReport.from_dict(json.loads(entry["report"]))
             return replace(
                 before,
                 delivery_id=delivery.delivery_id,
@@ -69,19 +64,25 @@ def known_report(table: DeltaTable | None, delivery: Delivery) -> IngestReport |
                 unchanged=before.rows_read - before.quarantined - before.repeated,
                 accepted=0,
                 superseded=0,
+                withdrawn=0,
                 history=0,
                 effective_cost=Decimal(0),
                 billed_cost=Decimal(0),
                 notes=(*before.notes, f"the same delivery was taken in as {before.delivery_id}"),
             )
+        if about.get("source") == delivery.source and (delivery.reading.mode != "append" or about.get("mode") != "append"):
+            return None
     return None
 
 
 def take_in(
     place: TablePlace,
     delivery: Delivery,
+    recognised: Mapping[BillFile, Recognised],
     *,
-    quarantine: Path,
+    rules: Rules,
+    quarantine: Quarantine,
+    unknown: Mapping[BillFile, InputError] | None = None,
     spill: Path | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -90,34 +91,54 @@ def take_in(
     with tempfile.TemporaryDirectory(prefix="staging-", dir=spill) as folder:
         connection = duck.connect(threads=threads, spill=folder)
         try:
-            return _take_in(connection, Path(folder), place, delivery, quarantine, progress or (lambda done, of, what: None))
+            # Files keep no order that anybody relies on: rows carry their file and line.
+            execute(connection, "SET preserve_insertion_order = false")
+            say = progress or (lambda done, of, what: None)
+            return _take_in(connection, Path(folder), place, delivery, recognised, unknown or {}, rules, quarantine, say)
         finally:
             connection.close()
 
 
 def _take_in(
-    connection: duckdb.DuckDBPyConnection, folder: Path, place: TablePlace, delivery: Delivery, quarantine: Path, progress: Progress
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    place: TablePlace,
+    delivery: Delivery,
+    recognised: Mapping[BillFile, Recognised],
+    unknown: Mapping[BillFile, InputError],
+    rules: Rules,
+    quarantine: Quarantine,
+    progress: Progress,
 ) -> IngestReport:
-    staged: list[StagedFile] = []
-    for number, file in enumerate(delivery.files):
-        progress(number, len(delivery.files), f"reading {file.name}")
-        staged.append(stage(connection, file, number, delivery.key, folder))
-    rejected, reason_counts = _rejected(connection, staged)
-    find_arrivals(connection, keyed=bool(delivery.key))
-    for _ in range(_TRIES):
+    staged = stage(connection, delivery, recognised, unknown, rules, folder, progress)
+    kept = quarantine.keep(connection, delivery, staged)
+    whole = by_month(connection, staged.parts, folder)
+    for number in range(_TRIES):
         table = place.opened()
-        scan = None if table is None else scan_of(place, table, connection)
-        currency = one_currency(connection, staged, scan)
-        near = None if table is None else scan_of(place, table, connection, months=months_to_search(connection, delivery))
-        decided = decide(connection, delivery, near)
-        report = _report(connection, delivery, staged, decided, rejected, reason_counts, currency)
-        if report.quarantined:
-            _write_quarantine(connection, delivery, staged, quarantine)
-        if not report.accepted:
+        scan = None if table is None else scan_of(place, table, connection, said_again=True)
+        currency = _one_currency(connection, staged, scan.sql if scan else None)
+        progress(len(delivery.files), len(delivery.files), "comparing with the ledger")
+        attempt = folder / f"try-{number}"
+        attempt.mkdir()
+        later = [] if table is None else later_commits(table, delivery)
+        entries = decide(connection, delivery, staged.good, scan, later, attempt)
+        report = _report(connection, delivery, staged, entries, kept, currency)
+        files = whole if entries.parts is None else by_month(connection, entries.parts, attempt)
+        if not files and delivery.reading.mode == "append":
             return report
-        progress(len(staged), len(staged), f"writing {report.accepted} rows")
+        progress(len(delivery.files), len(delivery.files), f"writing {report.accepted} rows")
+        about = {
+            "delivery_id": delivery.delivery_id,
+            "digest": delivery.digest,
+            "received_at": delivery.received_at.isoformat(),
+            "source": delivery.source,
+            "mode": delivery.reading.mode,
+            "again": not files,
+            "covers": [cover.as_dict() for cover in entries.covers],
+        }
+        metadata = {"about": json.dumps(about), "report": json.dumps(report.as_dict())}
         try:
-            _commit(connection, place, delivery, report, table)
+            commit(place, table, files, metadata, Transaction(delivery.transaction, delivery.microseconds), delivery.delivery_id)
         except CommitFailedError:
             # Somebody else committed since we looked: what is new must be decided again.
             continue
@@ -127,128 +148,113 @@ def _take_in(
     )
 
 
-def _rejected(connection: duckdb.DuckDBPyConnection, staged: Sequence[StagedFile]) -> tuple[list[RejectedRow], dict[str, int]]:
-    counts: Counter[str] = Counter()
-    for number, fault, count in execute(connection, f"SELECT file, fault, count(*) FROM {STAGED} WHERE fault IS NOT NULL GROUP BY ALL"):
-        check = staged[int(str(number))].checks[int(str(fault))]
-        counts[f"{check.column} {check.problem}"] += int(str(count))
-    first = f"SELECT file, row_number, fault, whole_row FROM {STAGED} WHERE fault IS NOT NULL ORDER BY file, row_number LIMIT {MOST_REASONS}"
-    rows = [_rejected_row(staged, row) for row in execute(connection, first)]
-    return rows, dict(sorted(counts.items()))
+def later_commits(table: DeltaTable, delivery: Delivery) -> list[Earlier]:
+    """Commits of the same source that are in the ledger already and were received later than the delivery."""
+    found = []
+    for entry in table.history():
+        about = json.loads(entry["about"]) if "about" in entry else {}
+        if about.get("source") != delivery.source:
+            continue
+        received_at = dt.datetime.fromisoformat(about["received_at"])
+        if received_at > delivery.received_at:
+            found.append(Earlier(received_at, about["digest"][:16], tuple(Cover.from_dict(cover) for cover in about["covers"])))
+    return found
 
 
-def _rejected_row(staged: Sequence[StagedFile], row: tuple[Any, ...]) -> RejectedRow:
-    file = staged[row[0]]
-    check = file.checks[row[2]]
-    value = value_at_fault(file, check, row[3])
-    return RejectedRow(file.file.name, file.line(row[1]), check.column, value, f"{check.column} {describe(check, value)}; allowed is {check.allowed}")
+def _one_currency(connection: duckdb.DuckDBPyConnection, staged: Staged, ledger: str | None) -> str:
+    """The currency of the delivery, which must be the ledger's."""
+    currency = quoted_name(focus.BILLING_CURRENCY)
+    first = f"SELECT {currency}, min((file, line)) AS place FROM {STAGED} GROUP BY 1"
+    found: list[Any] = execute(connection, f"SELECT {currency}, place[1], place[2] FROM ({first}) ORDER BY place")
+    places = [f"{code} ({file}, line {line})" for code, file, line in found]
+    codes = [str(code) for code, _, _ in found]
+    if len(codes) > 1:
+        raise SpendDataError(
+            f"The delivery mixes currencies: got {', '.join(places)}; allowed is one currency",
+            field=focus.BILLING_CURRENCY,
+            got=codes,
+            allowed="one currency",
+        )
+    if ledger is not None:
+        held = execute(connection, f"SELECT {currency} FROM {ledger} AS charges WHERE sign = 1 LIMIT 1")
+        if held and held[0][0] != codes[0]:
+            raise SpendDataError(
+                f"The delivery is in another currency than the ledger: got {places[0]}, allowed is {held[0][0]}",
+                field=focus.BILLING_CURRENCY,
+                got=codes[0],
+                allowed=str(held[0][0]),
+            )
+    return codes[0]
 
 
-def _report(
-    connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    staged: Sequence[StagedFile],
-    decided: dict[str, int],
-    rejected: Sequence[RejectedRow],
-    reason_counts: dict[str, int],
-    currency: str,
-) -> IngestReport:
+def _report(connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: Staged, entries: Entries, kept: Any, currency: str) -> IngestReport:
     effective, billed, start, end = (quoted_name(name) for name in (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START, focus.CHARGE_END))
-    accepted = f"(SELECT file, row_number FROM decided WHERE fate <> 'unchanged') SELECT coalesce(sum({effective}), 0), coalesce(sum({billed}), 0)"
-    costs = execute(connection, f"WITH written AS {accepted} FROM {STAGED} SEMI JOIN written USING (file, row_number)")[0]
-    first, last, quarantined = execute(
-        connection, f"SELECT min({start}) FILTER (fault IS NULL), max({end}) FILTER (fault IS NULL), count(fault) FROM {STAGED}"
-    )[0]
-    stood_for = int(str(execute(connection, "SELECT count(*) FROM repeats WHERE place > 1")[0][0]))
-    missing = sorted({name for file in staged for name in focus.missing_mandatory(file.focus_names)})
+    first, last = execute(connection, f"SELECT make_timestamp(epoch_us(min({start}))), make_timestamp(epoch_us(max({end}))) FROM {STAGED}")[0]
+    if entries.parts is None:
+        written = STAGED
+    elif entries.accepted:
+        written = f"read_parquet('{str(entries.parts[0]).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
+    else:
+        written = f"(SELECT * FROM {STAGED} WHERE false)"
+    costs = execute(connection, f"SELECT coalesce(sum({effective}), 0), coalesce(sum({billed}), 0) FROM {written}")[0]
+    missing = sorted({name for file in staged.files for name in focus.missing_mandatory(file.mapped.focus_names)})
     return IngestReport(
         delivery_id=delivery.delivery_id,
         received_at=delivery.received_at,
         source=delivery.source,
         files=tuple(file.name for file in delivery.files),
-        rows_read=sum(file.rows for file in staged),
-        accepted=sum(count for fate, count in decided.items() if fate != "unchanged"),
-        unchanged=decided.get("unchanged", 0) + (0 if delivery.key else stood_for),
-        superseded=decided.get("restated", 0),
-        quarantined=int(str(quarantined)),
-        repeated=stood_for if delivery.key else 0,
-        history=decided.get("history", 0),
-        reasons=tuple(rejected),
-        reason_counts=reason_counts,
+        formats=_formats(staged),
+        mode=delivery.reading.mode,
+        covers=tuple(str(cover) for cover in entries.covers),
+        rows_read=staged.rows_read,
+        accepted=entries.accepted,
+        unchanged=entries.unchanged,
+        superseded=entries.restated,
+        withdrawn=entries.withdrawn,
+        quarantined=staged.rows_read - staged.good,
+        bad_files=tuple(f"{bad.file.name}: {bad.error}" for bad in staged.bad),
+        repeated=entries.repeated,
+        history=entries.history,
+        reasons=kept.reasons,
+        reason_counts=kept.reason_counts,
         columns_missing=tuple(missing),
         period_start=first if isinstance(first, dt.datetime) else None,
         period_end=last if isinstance(last, dt.datetime) else None,
         effective_cost=Decimal(str(costs[0])),
         billed_cost=Decimal(str(costs[1])),
         currency=currency,
-        notes=tuple(_notes(connection, delivery, staged, stood_for, missing, decided)),
+        notes=tuple(_notes(delivery, staged, entries)),
+        ai=_ai(connection),
+        coverage=_coverage(connection),
     )
 
 
-def _notes(
-    connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    staged: Sequence[StagedFile],
-    stood_for: int,
-    missing: Sequence[str],
-    decided: dict[str, int],
-) -> list[str]:
-    notes = [note for file in staged for note in file.notes]
-    if missing:
-        version = focus.version_of(name for file in staged for name in file.focus_names)
-        notes.append(f"columns that FOCUS {version} demands and no row needs: {', '.join(missing)}")
-    names = f"SELECT unnest(string_split(unread, ',')) AS name FROM {STAGED} WHERE unread IS NOT NULL AND fault IS NULL"
-    unread = execute(connection, f"SELECT name, count(*) FROM ({names}) GROUP BY 1 ORDER BY 1")
-    kept = "and are kept as text in extra"
-    notes += [f"{count} values of {name} cannot be read as {focus.BY_NAME[str(name)].kind} {kept}" for name, count in unread]
-    if stood_for and delivery.key:
-        notes.append(f"{stood_for} rows have the key of a later row of the delivery, which stands for them")
-    elif stood_for:
-        notes.append(f"{stood_for} rows are in several files of the delivery and count once")
-    if decided.get("history"):
-        notes.append(f"{decided['history']} rows were known before what the ledger holds: they are history and change no current figure")
+def _ai(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """What the bill's lines were taken as, and the largest that were not taken as AI."""
+    return ai_summary(connection, STAGED).as_dict()
+
+
+def _coverage(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
+    """Share of the bill's money that has a value, by dimension that people tag; in [0, 1]."""
+    names, cost = ", ".join(TAGGED), quoted_name(focus.EFFECTIVE_COST)
+    # Few combinations instead of many rows; money and credits apart, because a credit without a team is money without a team too.
+    few = f"(SELECT {names}, sum({cost}) AS {cost} FROM {STAGED} GROUP BY {names}, {cost} < 0)"
+    return {str(row[0]): float(str(row[3])) for row in execute(connection, coverage_sql(few, TAGGED)) if row[3] is not None}
+
+
+def _formats(staged: Staged) -> tuple[str, ...]:
+    """`aws-cur: has the columns …`, each once."""
+    return tuple(dict.fromkeys(f"{file.recognised.format.title}: {file.recognised.why}" for file in staged.files))
+
+
+def _notes(delivery: Delivery, staged: Staged, entries: Entries) -> list[str]:
+    notes = list(staged.notes)
+    if entries.repeated:
+        notes.append(f"{entries.repeated} rows have the key of a later row of the delivery, which stands for them")
+    if entries.shared:
+        notes.append(f"{entries.shared} rows are in several files of the delivery and count once")
+    if entries.covers:
+        notes.append(f"read as standing for {'; '.join(str(cover) for cover in entries.covers[:6])}{' and more' if len(entries.covers) > 6 else ''}")
+    if entries.history:
+        notes.append(f"{entries.history} rows were known before what the ledger holds: they are history and change no current figure")
     return notes
-
-
-def _write_quarantine(connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: Sequence[StagedFile], folder: Path) -> None:
-    """All rejected rows as they came, one JSON object a line, in a file named after the delivery's content.
-
-    Written before the commit and whole or not at all, so a killed ingestion that is run again leaves one copy.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{delivery.digest[:16]}.ndjson"
-    cursor = connection.execute(f"SELECT file, row_number, fault, whole_row FROM {STAGED} WHERE fault IS NOT NULL ORDER BY file, row_number")
-    with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=folder, prefix=".", suffix=".part", delete=False) as stream:
-        while rows := cursor.fetchmany(10_000):
-            for row in rows:
-                entry = _rejected_row(staged, row).as_dict() | {"delivery_id": delivery.delivery_id, "row": json.loads(row[3])}
-                stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
-    Path(stream.name).replace(target)
-
-
-def _commit(connection: duckdb.DuckDBPyConnection, place: TablePlace, delivery: Delivery, report: IngestReport, table: DeltaTable | None) -> None:
-    """Append the decided rows as one commit that carries the delivery's id, digest and report; batches, never all rows."""
-    given = {
-        "delivery_id": quoted_text(delivery.delivery_id),
-        "received_at": moment_literal(delivery.received_at),
-        "source": quoted_text(delivery.source),
-        "identity": "decided.identity",
-        "version": "decided.version",
-        "keyed": quoted_text(delivery.keyed) if delivery.key else "CAST(NULL AS VARCHAR)",
-        "content": "content" if delivery.key else "CAST(NULL AS VARCHAR)",
-    } | {name: f"make_timestamptz(epoch_us({quoted_name(name)}))" for name in MOMENTS if name != "received_at"}
-    columns = ", ".join(f"{given.get(name, quoted_name(name))} AS {quoted_name(name)}" for name in SCHEMA.names)
-    sql = f"SELECT {columns} FROM {STAGED} JOIN (SELECT * FROM decided WHERE fate <> 'unchanged') AS decided USING (file, row_number)"
-    reader: pa.RecordBatchReader = connection.sql(sql).to_arrow_reader(BATCH_ROWS)
-    properties = CommitProperties(
-        custom_metadata={"delivery_id": delivery.delivery_id, "digest": delivery.digest, "report": json.dumps(report.as_dict())},
-        # A second commit that looked at the same state must fail and look again, or it would append what is there.
-        max_commit_retries=0,
-        app_transactions=[Transaction(delivery.transaction, delivery.microseconds)],
-    )
-    if table is None:
-        address, options = str(place.folder or place.address), place.storage_options
-        table = DeltaTable.create(
-            address, schema=SCHEMA, mode="ignore", partition_by=[PARTITION], name="charges", configuration=CONFIGURATION, storage_options=options
-        )
-    write_deltalake(table, reader, mode="append", commit_properties=properties)

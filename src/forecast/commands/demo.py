@@ -108,8 +108,8 @@ def prepare(home: Home, timings: Timings, seed: int, days: int, teams: int) -> N
     from datetime import UTC, datetime
 
     from forecast.commands.company import write_company
+    from forecast.commands.ingest import ingest_into
     from forecast.commands.models import train_home
-    from forecast.commands.spend import ingest_into
     from forecast.company.generate import generate
 
     with timings.step("generate"), working("Demo") as progress:
@@ -119,7 +119,7 @@ def prepare(home: Home, timings: Timings, seed: int, days: int, teams: int) -> N
         rows = write_company(company, home.folder / "demo")
         _mark(home).write_text(json.dumps({"seed": seed, "days": days, "teams": teams}), encoding="utf-8")
     with timings.step("ingest"), working("Demo") as progress:
-        ingest_into(home, [rows], key=None, received_at=datetime.now(UTC), source="forecast demo", progress=progress)
+        ingest_into(home, [rows], received_at=datetime.now(UTC), progress=progress)
         put_budgets(home, company)
     with timings.step("train"):
         train_home(home)

@@ -44,7 +44,12 @@ class Home:
     def ledger(self) -> Ledger:
         from forecast.adapters.ledger import Ledger
 
-        return Ledger(self.settings.ledger_address)
+        settings = self.settings
+        if settings.ledger_store is not None:
+            from forecast.adapters.object_store import check_reach
+
+            check_reach(settings.ledger_address, settings.ledger_storage_options)
+        return Ledger(settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine)
 
     @cached_property
     def records(self) -> Records:
@@ -65,13 +70,14 @@ class Home:
 
     @property
     def has_ledger(self) -> bool:
+        """Whether there is a place to look for spend in, without making one or asking an object store."""
         return self.settings.ledger is not None or (self.folder / "ledger").exists()
 
     def filled_ledger(self) -> Ledger:
         """The ledger; InputError where no spend has been ingested."""
         if not self.has_ledger or self.ledger.is_empty:
             raise InputError(
-                f"There is no spend in {self.folder} yet: run `forecast ingest PATH` first, or `forecast demo`",
+                f"There is no spend in {self.settings.ledger or self.folder} yet: run `forecast ingest PATH` first, or `forecast demo`",
                 field="FORECAST_HOME",
                 got=str(self.folder),
                 allowed="a home with a ledger",

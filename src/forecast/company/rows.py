@@ -22,10 +22,10 @@ from forecast.company.corrections import corrections
 from forecast.company.lines import ChargeLines, money
 from forecast.company.span import Booleans, Floats, Integers, Span
 from forecast.company.stretch import Streams
-from forecast.spend.focus import COLUMNS
+from forecast.spend.focus import columns_of
 
-COLUMN_NAMES: dict[str, str] = {re.sub(r"(?<!^)(?=[A-Z])", "_", column.name).lower(): column.name for column in COLUMNS}
-"""Our name of each FOCUS column (`billed_cost`) and its own, in the specification's order."""
+COLUMN_NAMES: dict[str, str] = {re.sub(r"(?<!^)(?=[A-Z])", "_", column.name).lower(): column.name for column in columns_of("1.2")}
+"""Our name of each FOCUS 1.2 column (`billed_cost`) and its own, in the specification's order."""
 
 # What a day looks like by the hour, UTC; each sums to one after normalisation.
 _HOURS = np.arange(24)

@@ -17,6 +17,7 @@ from datetime import date
 from typing import TypeVar
 
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.object_store import reaching
 from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
@@ -110,11 +111,17 @@ class Stores:
 
     async def run_ingest(self, function: Callable[[Ledger], T]) -> T:
         """The function's result on the one thread that writes to the ledger: deliveries come one after the other."""
-        return await asyncio.get_running_loop().run_in_executor(self._ingesting, lambda: function(self._opened_ledger()))
+
+        def ingest() -> T:
+            with reaching(self.settings.ledger_address):
+                return function(self._opened_ledger())
+
+        return await asyncio.get_running_loop().run_in_executor(self._ingesting, ingest)
 
     def _opened_ledger(self) -> Ledger:
         if self._ledger is None:
-            self._ledger = Ledger(self.settings.ledger_address)
+            settings = self.settings
+            self._ledger = Ledger(settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine)
         return self._ledger
 
     async def snapshot(self, cost: str = "effective", as_of: date | None = None, snapshot_id: str | None = None) -> Snapshot:

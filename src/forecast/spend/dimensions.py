@@ -21,6 +21,7 @@ DIMENSIONS: tuple[str, ...] = (
     "resource",
     "charge_category",
     "workload",
+    "project",
 )
 """Columns that the ledger keeps ready. `workload` is a tag that leaves need, so it is ready too."""
 

@@ -44,6 +44,10 @@ async def ingest(
     key: Annotated[
         str | None, Query(max_length=200, description="column whose value names a row for ever; without it rows are known by content")
     ] = None,
+    format: Annotated[str, Query(max_length=40, description="focus, aws-cur, openai-costs, …; auto looks at the content")] = "auto",
+    replace: Annotated[bool, Query(description="the delivery stands for all that its source said before about its billing periods")] = False,
+    source: Annotated[str | None, Query(max_length=200, description="whose word the rows are; equal rows of two sources both count")] = None,
+    as_received: Annotated[datetime | None, Query(description="when the rows were known, ISO 8601; default now")] = None,
 ) -> Response:
     """Take in a delivery. The same delivery again changes nothing; rows that cannot be are quarantined with their reasons."""
     got = content_type(request)
@@ -55,33 +59,33 @@ async def ingest(
         raise wrong_type(f"{got} as {encoding}", f"{ALLOWED_TYPES}; Content-Encoding gzip or none")
     content = await read_body(request, MOST_SPEND)
     stores = stores_of(request)
-    received_at = datetime.now(UTC)
+    received_at = as_received or datetime.now(UTC)
 
     def take_in(ledger: Ledger) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="forecast-delivery-") as name:
             folder = Path(name)
             try:
                 path = write_delivery(content, kind, folder, gzipped=encoding == "gzip", most=MOST_SPEND)
-                report = ledger.ingest([path], key=key, received_at=received_at, source="http")
+                report = ledger.ingest([path], received_at=received_at, format=format, key=key, replace=replace, source=source)
             except InputError as error:
                 # The file is ours and gone when the caller reads this: its name says nothing to them.
                 error.args = (str(error).replace(f"{folder}/", ""), *error.args[1:])
                 raise
         answer = report.as_dict()
-        log_delivery(stores.records, report)
+        log_delivery(stores.records, report, source or "http")
         return answer
 
     return json_response(await stores.run_ingest(take_in))
 
 
-def log_delivery(records: Records, report: IngestReport) -> None:
+def log_delivery(records: Records, report: IngestReport, source: str) -> None:
     """Enter the delivery in the log; one that cannot be entered has been taken in all the same, and the log can be rebuilt."""
     try:
         records.log_ingestion(
             IngestionRecord(
                 delivery_id=report.delivery_id,
                 received_at=report.received_at,
-                source=report.source,
+                source=source,
                 accepted=report.accepted,
                 unchanged=report.unchanged,
                 superseded=report.superseded,
