@@ -35,7 +35,10 @@ def running_postgres() -> Iterator[str]:
     """Address of an empty database `records`; skips the test where PostgreSQL cannot be started."""
     initdb, pg_ctl = find_program("initdb"), find_program("pg_ctl")
     if initdb is None or pg_ctl is None:
-        pytest.skip("PostgreSQL is not installed: neither on the path nor in " + DEBIAN_FOLDERS)
+        missing = "PostgreSQL is not installed: neither on the path nor in " + DEBIAN_FOLDERS
+        if os.environ.get("FORECAST_REQUIRE_SERVICES"):
+            pytest.fail(missing)
+        pytest.skip(missing)
     pytest.importorskip("psycopg", reason="psycopg is not installed: the extra `postgres` brings it")
     user = _other_user() if os.geteuid() == 0 else None
     folder = Path(tempfile.mkdtemp(prefix="forecast-postgres-"))

@@ -53,7 +53,7 @@ TABLE: dict[str, Row] = {
     "company": row("spend", "numpy pandas", pure=True),
     "alerts": row(pure=True),
     "workflows": row(_ALL_PURE, "numpy pandas", pure=True),
-    "adapters": row(_ALL_PURE, "numpy pandas pyarrow deltalake duckdb sqlalchemy alembic filelock openpyxl lightgbm"),
+    "adapters": row(_ALL_PURE, "numpy pandas pyarrow deltalake duckdb sqlalchemy alembic filelock openpyxl lightgbm httpx watchfiles"),
     "serving": row(f"{_ALL_PURE} workflows adapters config", "numpy pandas bentoml pydantic starlette fastapi prometheus_client"),
     "training": row("*", "numpy pandas mlflow matplotlib"),
     "cli": row("*", "numpy pandas typer rich"),

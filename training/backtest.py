@@ -15,6 +15,7 @@ from forecast.config import Settings
 from forecast.errors import InputError, InsufficientHistoryError
 from forecast.evaluation.backtest import Backtest, backtest
 from forecast.evaluation.cutoffs import rolling_cutoffs
+from forecast.forecasters.scheduled import ScheduledForecaster
 from forecast.spend.periods import parse_day
 from training.executors import cores, workers
 from training.specs import Spec, load_spec
@@ -121,7 +122,8 @@ def judge(
 
     with workers(min(cores(settings.threads), len(cutoffs))) as executor:
         found = backtest(
-            spec.build(),
+            # At each cutoff it is given the lines up to then, and its paths are judged against all that was charged.
+            ScheduledForecaster(spec.build(), history.lines, history.matrix.ids),
             history.panel,
             cutoffs=cutoffs,
             totals=totals or TOTALS[:1],

@@ -24,6 +24,7 @@ from forecast.adapters.spend_history import SpendHistory, read_recent
 from forecast.config import Settings
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.reliability import coverage_table
+from forecast.forecasters.scheduled import ScheduledForecaster
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import DIMENSIONS
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
@@ -100,7 +101,8 @@ def train(
     with timings.step("fit"):
         tell("fitting", 0.55)
         # One thread: on a busy machine with two cores LightGBM's threads waited for each other and a fit took 12.8 s for 3.3 s.
-        forecaster = chosen.build().fit(history.panel, history.hierarchy)
+        scheduled = ScheduledForecaster(chosen.build(), history.lines, history.matrix.ids).fit(history.panel, history.hierarchy)
+        forecaster = scheduled.forecaster_  # what was learnt; schedules are read off the bill, and the snapshot keeps them
         artifacts = ArtifactStore(settings.models_folder)
         cutoff_day = history.matrix.ds[-1].date()
         digest = artifacts.save(
@@ -108,7 +110,7 @@ def train(
         )
     with timings.step("simulate"):
         tell("simulating", 0.65)
-        paths = forecaster.simulate(
+        paths = scheduled.simulate(
             horizon_days(cutoff_day, settings.daily_steps, settings.months), _path_count(settings, history.matrix.n_series), settings.seed
         )
     with timings.step("snapshot"):
@@ -131,6 +133,7 @@ def train(
                 "ledger_digest": ledger_digest,
                 "panel_digest": panel_digest(history),
                 "known_values": _known_values(ledger, history),
+                "schedules": scheduled.schedules_.record(history.matrix.ids),
                 "notes": notes,
             },
         )

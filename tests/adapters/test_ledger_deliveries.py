@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forecast.adapters import ledger_ingest
+from forecast.adapters import ledger_commit, ledger_ingest
 from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger import Ledger
 from forecast.errors import ConfigError, InputError, SchemaError, SpendDataError
@@ -288,7 +288,7 @@ def test_writer_that_lost_a_race_decides_again(tmp_path: Path, monkeypatch: pyte
     """As on an object store, where no lock keeps writers apart: the other one commits between our look and our commit."""
     ledger, unlocked = Ledger(tmp_path / "home" / "ledger"), Unlocked(tmp_path / "home" / "ledger")
     ledger.ingest([write_csv(tmp_path / "c.csv", [row(ResourceId="first")])], received_at=FEBRUARY)
-    commit = ledger_ingest.commit
+    commit = ledger_commit.commit
     raced: list[bool] = []
 
     def commit_after_another(*arguments: Any) -> None:

@@ -20,6 +20,7 @@ import pytest
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError
 
+from forecast.adapters import ledger_commit, ledger_ingest
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.ledger_table import SCHEMA, data_files
 from forecast.adapters.object_store import check_reach, meaning_of
@@ -169,6 +170,23 @@ def test_processes_with_overlapping_files_lose_and_double_nothing(address: str, 
             assert stored_files(store, place) == known_files(place), "a try that failed left files"
 
 
+def test_writer_whose_ledger_came_into_being_meanwhile_decides_again(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, other = write_csv(tmp_path / "ours.csv", ROWS[3:]), write_csv(tmp_path / "other.csv", ROWS[:6])
+    commit = ledger_commit.commit
+    raced: list[bool] = []
+
+    def commit_after_another(*arguments: Any) -> None:
+        if not raced:
+            raced.append(True)
+            opened(load_settings()).ingest([other], received_at=MARCH)
+        commit(*arguments)
+
+    monkeypatch.setattr(ledger_ingest, "commit", commit_after_another)
+    report = opened(load_settings()).ingest([ours], received_at=MARCH)
+    assert (report.accepted, report.unchanged) == (4, 3)
+    assert total(opened(load_settings())) == cost_sum(ROWS)
+
+
 # Failures
 
 
@@ -190,7 +208,8 @@ def test_commit_whose_answer_was_lost_keeps_its_files(address: str, store: Objec
     first, second = write_csv(tmp_path / "a.csv", ROWS[:6]), write_csv(tmp_path / "b.csv", ROWS)
     opened(load_settings()).ingest([first], received_at=FEBRUARY)
     with store.wire(r"PUT /\S+_delta_log/0+2\.json") as wire:
-        opened(load_settings(), endpoint=wire.endpoint).ingest([second], received_at=MARCH)
+        report = opened(load_settings(), endpoint=wire.endpoint).ingest([second], received_at=MARCH)
+    assert (report.accepted, report.unchanged) == (4, 6)
     assert total(opened(load_settings())) == cost_sum(ROWS)
     assert stored_files(store, address) == known_files(address)
     assert not opened(load_settings()).ingest([second], received_at=APRIL).changed
@@ -224,6 +243,31 @@ def test_store_that_refuses_is_told_in_one_sentence(
     assert "\x1b" not in message
     assert not any(secret in message for secret in ("another-secret", WRITER[1], READER[1]))
     assert caught.value.__suppress_context__
+
+
+def test_reader_cannot_ingest_and_is_told(address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = write_csv(tmp_path / "a.csv", ROWS[:6]), write_csv(tmp_path / "b.csv", ROWS)
+    for name, value in (("AWS_ACCESS_KEY_ID", READER[0]), ("AWS_SECRET_ACCESS_KEY", READER[1])):
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConfigError, match="may not do that there"):
+        opened(load_settings()).ingest([first], received_at=FEBRUARY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", WRITER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", WRITER[1])
+    opened(load_settings()).ingest([first], received_at=FEBRUARY)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", READER[0])
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", READER[1])
+    with pytest.raises(ConfigError, match="may not do that there"):
+        opened(load_settings()).ingest([second], received_at=MARCH)
+    assert total(opened(load_settings())) == cost_sum(ROWS[:6])
+
+
+@pytest.mark.parametrize("request_lost", [r"GET /\S+\.parquet", r"GET /\S+0001\.json", r"GET /\S+list-type"], ids=["data", "log", "list"])
+def test_store_that_goes_away_while_it_is_asked_is_told(request_lost: str, address: str, store: ObjectStore, tmp_path: Path) -> None:
+    opened(load_settings()).ingest([write_csv(tmp_path / "a.csv", ROWS)], received_at=FEBRUARY)
+    with store.wire(request_lost) as wire:
+        with pytest.raises(ConfigError, match="nobody answers"):
+            opened(load_settings(), endpoint=wire.endpoint, max_retries="0").panel()
+        assert opened(load_settings(), endpoint=wire.endpoint).panel()["y"].sum() == pytest.approx(float(cost_sum(ROWS)))
 
 
 def test_endpoint_without_a_server_is_told(address: str, store: ObjectStore) -> None:

@@ -172,9 +172,12 @@ def test_answer_shows_each_currency_with_its_days_and_rates(connection: duckdb.D
         "last_day": "2026-02-25",
         "lowest": "1.08341",
         "highest": "1.1",
+        "oldest_rate": "2026-02-20",
+        "newest_rate": "2026-02-23",
         "oldest_in_days": 2,
         "source": "bank",
         "way": "quoted",
+        "sentence": "1 EUR is 1.08341 to 1.1 USD (rates of 2026-02-20 to 2026-02-23, bank; charges of 2026-02-20 to 2026-02-25)",
     }
 
 

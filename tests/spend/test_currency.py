@@ -138,7 +138,22 @@ def test_steps_say_the_same_as_asking_for_each_day() -> None:
 
 def test_answer_shows_the_rates_behind_it() -> None:
     used = Rates.of(EURO).used("EUR", "USD", [day("2026-02-25"), day("2026-02-21"), day("2026-02-21")])
-    assert used == RatesUsed("EUR", "USD", day("2026-02-21"), day("2026-02-25"), Decimal("1.08"), Decimal("1.1"), 2, "central bank", "quoted")
+    assert used == RatesUsed(
+        "EUR",
+        "USD",
+        day("2026-02-21"),
+        day("2026-02-25"),
+        Decimal("1.08"),
+        Decimal("1.1"),
+        day("2026-02-20"),
+        day("2026-02-23"),
+        2,
+        "central bank",
+        "quoted",
+    )
+    assert used.sentence == (
+        "1 EUR is 1.08 to 1.1 USD (rates of 2026-02-20 to 2026-02-23, central bank; charges of 2026-02-21 to 2026-02-25)"
+    )
     assert used.as_json()["lowest"] == "1.08"
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from forecast.errors import InputError, SchemaError
-from forecast.spend.schedules import RENEWAL, Schedules, SplitHistory, find_schedules, project, simulate, split_history
+from forecast.spend.schedules import RENEWAL, Schedules, find_schedules, project, simulate
+from forecast.spend.split_history import SplitHistory, split_history
 
 GRID = pd.date_range("2025-01-01", "2025-08-31", freq="D")
 START = dt.date(2025, 9, 1)
@@ -31,8 +32,17 @@ def lines(
     return pd.DataFrame(columns, index=range(len(ds)))
 
 
+def money_of(lines: pd.DataFrame, leaves: int, grid: pd.DatetimeIndex) -> np.ndarray:
+    """(leaves, days) all money of the lines."""
+    total = np.zeros((leaves, len(grid)))
+    np.add.at(total, (lines["leaf"].to_numpy(), grid.get_indexer(pd.DatetimeIndex(lines["ds"]))), lines["cost"].to_numpy())
+    return total
+
+
 def split(*parts: pd.DataFrame, leaves: int = 1, grid: pd.DatetimeIndex = GRID) -> SplitHistory:
-    return split_history(pd.concat(parts, ignore_index=True), leaves, grid)
+    every = pd.concat(parts, ignore_index=True)
+    inside = every[every["ds"].isin(grid) & (every["leaf"] < leaves)]
+    return split_history(money_of(inside, leaves, grid), every, grid)
 
 
 def schedule(part: pd.DataFrame, grid: pd.DatetimeIndex = GRID) -> pd.Series:
@@ -79,9 +89,28 @@ def test_three_parts_add_up_to_every_line_on_its_day() -> None:
     every["end"] = every["ds"] + pd.to_timedelta(rng.integers(1, 400, n), unit="D")
     parts = split(every, firsts_of_leaf_five := lines(firsts(), leaf=5, item="fee"), leaves=6)
     both = pd.concat([every, firsts_of_leaf_five])
-    expected = both.pivot_table(index="leaf", columns="ds", values="cost", aggfunc="sum", fill_value=0.0).reindex(columns=GRID, fill_value=0.0)
-    np.testing.assert_allclose(parts.total, expected.to_numpy(), atol=1e-9)
+    np.testing.assert_allclose(parts.total, money_of(both, 6, GRID), atol=1e-9)
+    np.testing.assert_allclose(parts.one_offs, money_of(both[both["treatment"] == "one_off"], 6, GRID), atol=1e-9)
     assert len(parts.schedules)
+    assert parts.scheduled.any()
+
+
+def test_what_is_learnt_is_what_the_lines_say_and_no_rounding_is_left_of_the_others() -> None:
+    """Amounts such as a tenth are no binary numbers: 0.1 + 0.2 − 0.2 − 0.1 is not nothing, and would be a series to learn from."""
+    seats = [lines(GRID, 0.1, item="seats"), lines(GRID, 0.2, item="licences"), lines(GRID, 0.7, item="support")]
+    campaign = lines(["2025-03-05", "2025-05-06"], 0.3, treatment="one_off", kind="one_time", item="campaign")
+    assert not split(*seats, campaign).learnable.any()
+    np.testing.assert_allclose(split(*seats, campaign, usage()).learnable, 5.0)
+
+
+def test_a_history_that_was_nowcast_changes_what_is_learnt_and_nothing_else() -> None:
+    every = pd.concat([usage(), lines(GRID, 2.0)], ignore_index=True)
+    total = money_of(every, 1, GRID)
+    more = total.copy()
+    more[0, -1] = 9.0
+    known, nowcast = split_history(total, every, GRID), split_history(more, every, GRID)
+    assert (known.learnable[0, -1], nowcast.learnable[0, -1]) == (5.0, 7.0)
+    pd.testing.assert_frame_equal(known.schedules.table(), nowcast.schedules.table())
 
 
 def test_one_off_does_not_reach_what_is_learnt_and_stays_in_the_total() -> None:
@@ -100,6 +129,14 @@ def test_promotion_that_runs_is_a_level_and_one_that_ended_is_not() -> None:
     assert (split(usage(), ended).learnable == 5.0).all()
 
 
+def test_promotion_that_began_is_a_level_on_its_third_day() -> None:
+    def level(days: int) -> float:
+        began = lines(GRID[-days:], -2.0, treatment="one_off", kind="credit", item="grant")
+        return float(split(usage(), began).learnable[0, -1])
+
+    assert [level(days) for days in (1, 2, 3, 4)] == [5.0, 5.0, 3.0, 3.0]
+
+
 def test_item_without_a_rhythm_is_given_back_to_what_is_learnt() -> None:
     odd = lines(["2025-02-03", "2025-02-19", "2025-05-30", "2025-06-11", "2025-08-02"], 50.0)
     parts = split(odd)
@@ -112,8 +149,8 @@ def test_days_after_the_cutoff_change_nothing_before_it() -> None:
     cut = GRID[:200]
     known = whole[whole["ds"] <= cut[-1]]
     later = whole.assign(cost=np.where(whole["ds"] > cut[-1], 1e9, whole["cost"]))
-    poisoned = split_history(later[later["ds"] <= cut[-1]], 1, cut)
-    pd.testing.assert_frame_equal(split_history(known, 1, cut).schedules.table(), poisoned.schedules.table())
+    poisoned = split(later[later["ds"] <= cut[-1]], grid=cut)
+    pd.testing.assert_frame_equal(split(known, grid=cut).schedules.table(), poisoned.schedules.table())
 
 
 def test_nothing_at_all_splits_into_nothing() -> None:
@@ -125,11 +162,11 @@ def test_nothing_at_all_splits_into_nothing() -> None:
 
 def test_missing_column_and_foreign_rows_are_refused() -> None:
     with pytest.raises(SchemaError, match="no column 'item'"):
-        split(usage().drop(columns="item"))
+        split(lines(GRID).drop(columns="item"))
     with pytest.raises(InputError, match="outside the leaves"):
-        split(usage(leaf=1))
+        split(lines(GRID, leaf=1))
     with pytest.raises(InputError, match="outside the leaves"):
-        split(usage(), grid=GRID[:-1])
+        split(lines(GRID), grid=GRID[:-1])
 
 
 # Schedules
@@ -240,6 +277,40 @@ def test_term_that_was_paid_is_renewed_at_its_end_or_not() -> None:
     assert np.flatnonzero(money).tolist() == [(dt.date(2025, 10, 15) - START).days]
     assert money.sum() == pytest.approx(RENEWAL * 1200.0)
     assert sum(paths.sum() for _, paths in simulate(certain, START, 122, 4000, np.random.default_rng(1))) / 4000 == pytest.approx(960.0, rel=0.03)
+
+
+def test_fee_of_a_commitment_ends_with_the_term_that_was_paid_for_upfront() -> None:
+    """Partly upfront: one purchase whose charge period is the term, and fees whose charge periods are months."""
+    grid = pd.date_range("2024-09-01", "2025-08-31", freq="D")
+    upfront = lines(["2024-10-15"], 1200.0, length=365, kind="commitment_purchase", item="commitment-1")
+    fees = lines(
+        pd.date_range("2024-10-15", "2025-08-15", freq=pd.DateOffset(months=1)), 100.0, length=31, kind="commitment_fee", item="commitment-1"
+    )
+    other = fees.assign(item="commitment-2")
+    table = split(upfront, fees.assign(leaf=1), other, leaves=2, grid=grid).schedules.table().set_index(["kind", "item"])
+    ends = {key: (str(row["term_end"])[:10], row["term"]) for key, row in table.iterrows()}
+    assert ends == {
+        ("commitment_purchase", "commitment-1"): ("2025-10-15", 365),
+        ("commitment_fee", "commitment-1"): ("2025-10-15", 365),
+        ("commitment_fee", "commitment-2"): ("NaT", 0),
+    }
+    parts = split(upfront, fees.assign(leaf=1), leaves=2, grid=grid)
+    certain = Schedules(**{**vars(parts.schedules), "ending": np.zeros(2)})
+    money = project(certain, START, 122)[1]
+    np.testing.assert_allclose(money[np.flatnonzero(money)], [100.0, RENEWAL * 100.0, RENEWAL * 100.0, RENEWAL * 100.0])
+    # In amortised cost an upfront purchase costs nothing, and says as much about the term.
+    free = split(upfront.assign(cost=0.0), fees, grid=grid).schedules
+    assert [str(day) for day in free.term_end] == ["2025-10-15"]
+
+
+def test_fee_that_went_on_after_its_term_is_paid_by_the_month() -> None:
+    grid = pd.date_range("2023-09-01", "2025-08-31", freq="D")
+    upfront = lines(["2023-10-15"], 1200.0, length=366, kind="commitment_purchase", item="commitment-1")
+    fees = lines(
+        pd.date_range("2023-10-15", "2025-08-15", freq=pd.DateOffset(months=1)), 100.0, length=31, kind="commitment_fee", item="commitment-1"
+    )
+    table = split(upfront, fees, grid=grid).schedules.table().set_index("kind")
+    assert np.isnat(table["term_end"].to_numpy()[table.index == "commitment_fee"]).all()
 
 
 # Paths

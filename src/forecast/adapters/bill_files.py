@@ -16,7 +16,7 @@ import duckdb
 from forecast.adapters import json_rows
 from forecast.adapters.bill_rows import ALLOWED, ENDINGS, LONGEST_LINE, BillFile, Kind, Rows, Sample, not_what_it_says, stamp_of, unreadable
 from forecast.adapters.bill_rows import beginning as _beginning
-from forecast.adapters.csv_rows import csv_rows, dialect_of
+from forecast.adapters.csv_rows import UnreadableHeaderError, csv_rows, dialect_of
 from forecast.adapters.duck import execute, quoted_name, quoted_text
 from forecast.errors import DeliveryError, InputError
 
@@ -59,9 +59,12 @@ def find_files(paths: Sequence[str | Path]) -> list[BillFile]:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of the file's bytes."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """SHA-256 of the file's bytes; of one that cannot be opened, the same for all of them."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:
+        return hashlib.sha256(b"cannot be opened").hexdigest()
 
 
 def table_rows(connection: duckdb.DuckDBPyConnection, file: BillFile, *, delimiter: str | None = None, encoding: str | None = None) -> Rows:
@@ -71,7 +74,8 @@ def table_rows(connection: duckdb.DuckDBPyConnection, file: BillFile, *, delimit
     """
     check_beginning(file)
     if file.kind == "csv":
-        return csv_rows(file, dialect_of(file, delimiter, encoding))
+        # A copy is ours, whatever the file was.
+        return csv_rows(file, dialect_of(file) if file.numbered else dialect_of(file, delimiter, encoding))
     return _parquet_rows(connection, file) if file.kind == "parquet" else json_rows.json_rows(connection, file)
 
 
@@ -87,7 +91,11 @@ def sample_of(connection: duckdb.DuckDBPyConnection, file: BillFile) -> Sample:
     if file.kind == "parquet":
         return Sample(file, _parquet_rows(connection, file).names, frozenset(), "")
     if file.kind == "csv":
-        dialect = dialect_of(file)
+        try:
+            dialect = dialect_of(file)
+        except UnreadableHeaderError:
+            # Names of an unknown encoding: enough to tell whether a mapping, which can say the encoding, is about this table.
+            dialect = dialect_of(file, encoding="windows-1252")
         return Sample(file, dialect.names, frozenset(), _beginning(file)[0].decode(dialect.encoding, errors="replace").removeprefix("\ufeff"))
     text = json_rows.json_beginning(file).decode("utf-8", errors="replace")
     return Sample(file, (), frozenset(re.findall(r'"((?:[^"\\]|\\.)*)"\s*:', text)), text)
@@ -109,13 +117,16 @@ def _is_bill(relative: Path) -> bool:
 
 def check_beginning(file: BillFile) -> None:
     """Refuse what the first and last bytes give away, with words of our own instead of a parser's."""
-    size = file.path.stat().st_size
+    try:
+        size = file.path.stat().st_size
+        with file.path.open("rb") as stream:
+            first = stream.read(4)
+            stream.seek(max(0, size - 4))
+            last = stream.read(4)
+    except OSError as error:
+        raise unreadable(file, error.strerror or "it cannot be opened") from error
     if size == 0:
         raise DeliveryError(f"{file.name} is empty: it has 0 bytes", field="path", got="0 bytes", allowed="at least one charge line")
-    with file.path.open("rb") as stream:
-        first = stream.read(4)
-        stream.seek(max(0, size - 4))
-        last = stream.read(4)
     if file.kind == "parquet":
         if first != _PARQUET:
             raise not_what_it_says(file, "Parquet")

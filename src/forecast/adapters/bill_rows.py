@@ -20,6 +20,9 @@ ALLOWED = "CSV, JSON or NDJSON (each also as .gz) and Parquet: .csv .csv.gz .jso
 LONGEST_LINE = 64 * 2**20
 """A line of CSV or a document of JSON beyond this many bytes is not read: readers set aside several times as much for every thread."""
 
+LINE_KEY = "#line"
+"""Name of the column of a copy that says where its rows come from."""
+
 _HEADER_BYTES = 2**20
 
 
@@ -27,9 +30,8 @@ _HEADER_BYTES = 2**20
 class BillFile:
     """A file to take in. `name` is how reports call it: as given, or relative to the folder that was given.
 
-    stamp : size and time of change (ns) when the file was found, by which a change is noticed. numbered : a CSV file that was written from
-    another one; its first column says in which line of that one a row stands. dropped : documents of NDJSON that were left out of a copy,
-    as the numbers of the kept documents that come after them.
+    stamp : size and time of change (ns) when the file was found, by which a change is noticed. numbered : a copy that was written from
+    another file; its first column (`LINE_KEY` in JSON) says which row of that file a row is.
     """
 
     path: Path
@@ -38,7 +40,6 @@ class BillFile:
     compressed: bool
     stamp: tuple[int, int] = (0, 0)
     numbered: bool = False
-    dropped: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,10 @@ _MARKS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe\x00\x00", "utf-32"), (b"\x
 _UTF_8 = ("utf-8", "utf-8-sig")
 
 
+class UnreadableHeaderError(DeliveryError):
+    """The header is not text in the encoding of the file."""
+
+
 @dataclass(frozen=True)
 class Dialect:
     """How a CSV file is written. names : its header, trimmed. skipped : lines before the header. header_lines : lines that the header takes."""
@@ -114,7 +118,7 @@ def _decoded(file: BillFile, given: bytes, encoding: str, *, whole: bool) -> str
         # Only the header must be readable here: a line further down is looked at by itself, and the MiB may end within a character.
         header = re.match(rb"[\r\n]*[^\r\n]*", given)
         if encoding in _UTF_8 and header is not None and error.start < header.end() and (whole or error.start < len(given) - 4):
-            raise DeliveryError(
+            raise UnreadableHeaderError(
                 f"{file.name} has a header that is not UTF-8 text at byte {error.start}",
                 field="path",
                 got="another encoding",

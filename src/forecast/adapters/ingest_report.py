@@ -132,6 +132,41 @@ class IngestReport:
         )
 
 
+@dataclass(frozen=True)
+class RetryReport:
+    """What became of the quarantine. reports : of the deliveries that its mended rows and files made. rows : those that waited;
+    quarantined : those that still wait. bad_files : files that still cannot be read."""
+
+    reports: tuple[IngestReport, ...]
+    rows: int
+    quarantined: int
+    bad_files: int
+
+    @property
+    def accepted(self) -> int:
+        return sum(report.accepted for report in self.reports)
+
+    @property
+    def unchanged(self) -> int:
+        """Rows that were in the ledger already."""
+        return sum(report.unchanged for report in self.reports)
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is left that cannot be counted: of what waited, and of the files that were read again."""
+        return not self.quarantined and not self.bad_files and not any(report.quarantined or report.bad_files for report in self.reports)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "rows": self.rows,
+            "accepted": self.accepted,
+            "unchanged": self.unchanged,
+            "quarantined": self.quarantined,
+            "bad_files": self.bad_files,
+            "reports": [report.as_dict() for report in self.reports],
+        }
+
+
 def _iso(moment: dt.datetime | None) -> str | None:
     return None if moment is None else moment.isoformat() + "Z"
 

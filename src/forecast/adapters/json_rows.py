@@ -9,19 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 
 import duckdb
 
-from forecast.adapters.bill_rows import LONGEST_LINE, BillFile, Rows, beginning, not_what_it_says, unreadable
+from forecast.adapters.bill_rows import LINE_KEY, LONGEST_LINE, BillFile, Rows, beginning, not_what_it_says, unreadable
 from forecast.adapters.duck import execute, quoted_name, quoted_text
 from forecast.errors import DeliveryError
 
 # 15 digits always survive a float; with the point that is 16 signs.
-_LONG = r"-?[0-9][0-9.]{16,}(?:[eE][-+]?[0-9]+)?"
-_LONG_VALUE = r":\s*" + _LONG
+LONG_NUMBER = r"-?[0-9][0-9.]{16,}(?:[eE][-+]?[0-9]+)?"
+_LONG_VALUE = r":\s*" + LONG_NUMBER
 # A string and, where a colon makes it a name, the long number behind it. Every string is matched, so that nothing in one is taken for a name.
-_NAMED_LONG = rf'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)({_LONG})?'
+_NAMED_LONG = rf'("(?:[^"\\]|\\.)*"(?:\s*:\s*)?)({LONG_NUMBER})?'
 
 
 def json_rows(connection: duckdb.DuckDBPyConnection, file: BillFile) -> Rows:
@@ -31,16 +30,21 @@ def json_rows(connection: duckdb.DuckDBPyConnection, file: BillFile) -> Rows:
     options = "maximum_depth = 1, sample_size = -1, map_inference_threshold = -1, records = true, hive_partitioning = false"
     source = f"read_json({_read(file, layout)}, {options})"
     described = [(str(row[0]), str(row[1])) for row in execute(connection, f"DESCRIBE SELECT * FROM {source}")]
-    names = tuple(name for name, _ in described)
+    pairs = [pair for pair in described if not (file.numbered and pair[0] == LINE_KEY)]
+    names = tuple(name for name, _ in pairs)
+    number = "row_number() OVER ()"
     documents = f"read_json_objects({_read(file, layout)})"
     has_long = f"SELECT coalesce(bool_or(regexp_matches(json, {quoted_text(_LONG_VALUE)})), false) FROM {documents}"
     if not execute(connection, has_long)[0][0]:
+        number = f"CAST({quoted_name(LINE_KEY)} ->> '$' AS BIGINT)" if file.numbered else number
         renamed = ", ".join(f"{quoted_name(name)} AS c{place}" for place, name in enumerate(names))
-        return _numbered(file, Rows(f"SELECT row_number() OVER () AS row_number, {renamed} FROM {source}", names, tuple(kind for _, kind in described)))
+        return Rows(f"SELECT {number} AS row_number, {renamed} FROM {source}", names, tuple(sql_type for _, sql_type in pairs))
     shape = quoted_text(json.dumps(dict.fromkeys(names, "JSON"), ensure_ascii=False))
     taken = ", ".join(f"given.{quoted_name(name)} AS c{place}" for place, name in enumerate(names))
-    exact = f"SELECT row_number() OVER () AS row_number, json_transform({_exact('json')}, {shape}) AS given FROM {documents}"
-    return _numbered(file, Rows(f"SELECT row_number, {taken} FROM ({exact})", names, ("JSON",) * len(names)))
+    line = quoted_text('$."' + LINE_KEY + '"')
+    number = f"CAST(json ->> {line} AS BIGINT)" if file.numbered else number
+    exact = f"SELECT {number} AS row_number, json_transform({_exact('json')}, {shape}) AS given FROM {documents}"
+    return Rows(f"SELECT row_number, {taken} FROM ({exact})", names, ("JSON",) * len(names))
 
 
 def document_rows(connection: duckdb.DuckDBPyConnection, file: BillFile, sql: str, names: Sequence[str]) -> Rows:
@@ -83,11 +87,3 @@ def _exact(text: str) -> str:
     # chr(1) cannot stand in JSON as itself. Where no long number follows, the two marks meet and go away together.
     marked = f"regexp_replace(CAST({text} AS VARCHAR), {quoted_text(_NAMED_LONG)}, concat('\\1', chr(1), '\\2', chr(1)), 'gs')"
     return f"CAST(replace(replace({marked}, chr(1) || chr(1), ''), chr(1), '\"') AS JSON)"
-
-
-def _numbered(file: BillFile, rows: Rows) -> Rows:
-    """Rows of a copy from which documents were left out, numbered as in the file that it was made from."""
-    if not file.dropped:
-        return rows
-    before = f"len(list_filter({list(file.dropped)}, lambda place: place <= row_number))"
-    return replace(rows, sql=f"SELECT * REPLACE (row_number + {before} AS row_number) FROM ({rows.sql})")

@@ -11,13 +11,13 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pandas as pd
 import pyarrow as pa
+from deltalake import DeltaTable
 from filelock import FileLock, Timeout
 
 from forecast.adapters import duck
@@ -27,13 +27,17 @@ from forecast.adapters.duck import execute, quoted_name
 from forecast.adapters.formats.base import BillFormat, Reading
 from forecast.adapters.formats.registry import Recognised, by_name, recognise, shipped_formats
 from forecast.adapters.ingest_report import IngestReport, RejectedRow
+from forecast.adapters.ledger_currency import Exchange, Reporting, first_currency, held_currencies
 from forecast.adapters.ledger_ingest import known_report, take_in
+from forecast.adapters.ledger_summary import summary_of
 from forecast.adapters.ledger_table import SCHEMA, Scan, TablePlace, dimension_column, entries_sql, in_force_sql, naive_utc, scan_of
+from forecast.adapters.object_store import reaching
 from forecast.adapters.quarantine import Quarantine
 from forecast.adapters.rules import load_rules
 from forecast.adapters.staging import Progress
 from forecast.errors import ConfigError, InputError
 from forecast.spend import focus
+from forecast.spend.currency import Rates, RatesUsed
 from forecast.spend.dimensions import DIMENSIONS, UNKNOWN, is_name
 from forecast.spend.rules import Rules
 from forecast.spend.scope import Scope, unknown_value
@@ -48,12 +52,17 @@ PERIODS: Mapping[str, str] = {"h": "hour", "D": "day", "W": "week", "MS": "month
 
 _LOCK_SECONDS = 600
 
+_COST = "the cost"
+"""Column of sums before they are converted; no dimension's name has a blank in it."""
+
 
 class Ledger:
     """The ledger in a folder, or at an object store's address (`s3://…`) with its `storage_options`.
 
     Opening one reads and creates nothing. Methods may be called from several threads and processes at once.
-    rules : how dimensions and AI spend are told from rows; those that ship by default.
+    rules : or a file that changes how dimensions and AI spend are told from rows; those that ship by default.
+    currency : of answers, by default the one that the ledger held first; charges stay in the currency in which they were billed.
+    rates : to that currency; without them only bills in one currency are taken in.
     """
 
     def __init__(
@@ -63,11 +72,14 @@ class Ledger:
         storage_options: Mapping[str, str] | None = None,
         threads: int | None = None,
         quarantine: str | Path | None = None,
-        rules: Rules | None = None,
+        rules: Rules | str | Path | None = None,
+        rates: Rates | None = None,
+        currency: str | None = None,
     ) -> None:
         self._place = TablePlace(str(root), dict(storage_options) if storage_options else None)
         self._threads = threads
-        self._given_rules = rules
+        self._rules = rules
+        self._reporting = Reporting.of(currency, rates)
         folder = self._place.folder
         if quarantine is None and folder is None:
             raise ConfigError(f"The ledger {root} needs a local folder for rows that cannot be counted: give `quarantine`")
@@ -117,11 +129,12 @@ class Ledger:
                 delivery,
                 recognised,
                 unknown=unknown,
-                rules=self._given_rules or load_rules(),
+                rules=self._rules if isinstance(self._rules, Rules) else load_rules(self._rules),
                 quarantine=self.quarantine,
                 spill=spill,
                 threads=self._threads,
                 progress=progress,
+                reporting=self._reporting,
             )
 
     def _recognised(
@@ -176,8 +189,10 @@ class Ledger:
 
         unique_id : the values of `by` joined by `|`, or `company`. ds : naive UTC start of the period in which the charge
         starts, also where the charge is longer. y : float64 cost in the ledger's currency. `[start, end)` is about `ds`'s charges.
+        `attrs["rates"]` : where lines in other currencies were converted, the rates that it took, as plain data.
 
-        Raises UnknownScopeError for a value of `scope` that never occurred, InputError for an empty ledger.
+        Raises UnknownScopeError for a value of `scope` that never occurred, InputError for an empty ledger, SpendDataError for a currency
+        and day without a rate.
         """
         if freq not in PERIODS:
             raise InputError(f"freq {freq!r} is not a panel's: allowed are {', '.join(PERIODS)}", field="freq", got=freq, allowed=", ".join(PERIODS))
@@ -185,17 +200,24 @@ class Ledger:
         values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
         start_of = f"CAST(date_trunc('{PERIODS[freq]}', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP)"
         ids = f"concat_ws('|', {', '.join(quoted_name(name) for name in names)})" if names else f"'{COMPANY}'"
-        with self._reading() as (connection, scan):
+        with self._answering() as (connection, scan, exchange):
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
             # A sum over entries is the sum over charges in force; only a period of which everything was taken back has to be left out.
             standing = " HAVING sum(sign) > 0" if scan.reversed_months else ""
-            inner = f"""
-                SELECT {values + ", " if names else ""}{start_of} AS ds, CAST(sum({_cost_column(cost)}) AS DOUBLE) AS y
-                FROM ({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions} GROUP BY ALL{standing}
-            """
+            keys = f"{values + ', ' if names else ''}{start_of} AS ds"
+            entries = f"({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions}"
+            amount, used = _cost_column(cost), list[dict[str, Any]]()
+            if exchange is not None:
+                entries, rates = exchange.sums(connection, keys, {_COST: amount}, entries, parameters, standing=standing)
+                used = [rate.as_json() for rate in rates]
+                keys, amount, standing, parameters = ", ".join(map(quoted_name, (*names, "ds"))), quoted_name(_COST), "", []
+            inner = f"SELECT {keys}, CAST(sum({amount}) AS DOUBLE) AS y FROM {entries} GROUP BY ALL{standing}"
             frame: pd.DataFrame = connection.execute(f"SELECT {ids} AS unique_id, * FROM ({inner}) ORDER BY unique_id, ds", parameters).df()
         frame["ds"] = frame["ds"].astype("datetime64[us]")
-        return frame[["unique_id", "ds", "y", *names]]
+        frame = frame[["unique_id", "ds", "y", *names]]
+        if used:
+            frame.attrs["rates"] = used
+        return frame
 
     def charges(
         self,
@@ -205,7 +227,10 @@ class Ledger:
         columns: Sequence[str] | None = None,
         as_of: dt.datetime | None = None,
     ) -> pa.Table:
-        """The charge lines in force, exact decimals and naive UTC times; `columns` are the table's or tag keys (None: all the table's)."""
+        """The charge lines in force as they were billed, exact decimals and naive UTC times.
+
+        columns : the table's or tag keys (None: all the table's). What sums them must look at BillingCurrency, or use `in_one_currency`.
+        """
         wanted = list(SCHEMA.names) if columns is None else list(columns)
         for name in wanted:
             if name not in SCHEMA.names and not is_name(name):
@@ -224,32 +249,35 @@ class Ledger:
             return list(self._known_values(connection, scan, dimension))
 
     def summary(self) -> dict[str, Any]:
-        """What is in force now: rows, first and last charge day, currency, number of deliveries, exact totals as text, by provider."""
-        names = (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START, focus.BILLING_CURRENCY)
-        effective, billed, start, currency = (quoted_name(name) for name in names)
-        with self._reading() as (connection, scan):
-            days = f"""
-                SELECT provider, make_timestamp(epoch_us({start}))::DATE AS day, sum(sign) AS rows, sum({effective}) AS effective,
-                       sum({billed}) AS billed, any_value({currency}) AS currency
-                FROM {scan.sql} AS charges WHERE sign <> 0 GROUP BY provider, day HAVING sum(sign) > 0
-            """
-            sums = "sum(rows)::BIGINT, min(day), max(day), sum(effective), sum(billed), any_value(currency)"
-            rows: list[Any] = execute(connection, f"SELECT provider, {sums} FROM ({days}) GROUP BY 1 ORDER BY 5 DESC, 1")
-        if not rows:
+        """What is in force now: rows, first and last charge day, currency, number of deliveries, exact totals as text, by provider.
+
+        currencies : rows and totals as they were billed, by currency. rates : those that the totals took, [] in a ledger of one currency.
+        """
+        with self._answering() as (connection, scan, exchange):
+            found = summary_of(connection, scan, exchange, len(self.deliveries()))
+        if found is None:
             raise _empty()
-        deliveries = len(self.deliveries())
-        return {
-            "rows": sum(row[1] for row in rows),
-            "first_day": min(row[2] for row in rows).isoformat(),
-            "last_day": max(row[3] for row in rows).isoformat(),
-            "currency": rows[0][6],
-            "deliveries": deliveries,
-            "effective_cost": format(sum((row[4] for row in rows), Decimal(0)), "f"),
-            "billed_cost": format(sum((row[5] for row in rows), Decimal(0)), "f"),
-            "providers": [
-                {"provider": row[0], "rows": row[1], "effective_cost": format(row[4], "f"), "billed_cost": format(row[5], "f")} for row in rows
-            ],
-        }
+        return found
+
+    def rates_used(
+        self,
+        scope: Scope | str | None = None,
+        start: dt.datetime | dt.date | None = None,
+        end: dt.datetime | dt.date | None = None,
+        as_of: dt.datetime | None = None,
+    ) -> tuple[RatesUsed, ...]:
+        """The rates behind an answer about these charges, one entry a currency that is converted; () where nothing is."""
+        with self._answering() as (connection, scan, exchange):
+            if exchange is None:
+                return ()
+            conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
+            entries = f"({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions}"
+            return exchange.used(connection, entries, parameters, standing=" HAVING sum(sign) > 0")
+
+    def in_one_currency(self, connection: duckdb.DuckDBPyConnection, charges: str, money: Sequence[str]) -> str:
+        """SQL of the relation `charges` (as `charges()` gives them, with BillingCurrency) with the columns `money` in the ledger's currency."""
+        with self._answering() as (_, _, exchange):
+            return charges if exchange is None else exchange.converted(connection, charges, money)[0]
 
     def deliveries(self) -> list[dict[str, Any]]:
         """The deliveries that changed the ledger, by time of receipt: delivery_id, received_at (naive UTC), source, rows (accepted ones)."""
@@ -281,11 +309,18 @@ class Ledger:
         names = _names(by)
         values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
         day = f"CAST(date_trunc('day', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP) AS ds"
-        with self._reading() as (connection, scan):
-            entries = entries_sql(scan, None, start=_start(since))
-            change = f"CAST(sum({_cost_column(cost)}) AS DOUBLE) AS change"
-            sql = f"SELECT {values}, {day}, received_at AS known_at, {change} FROM ({entries}) GROUP BY ALL ORDER BY ALL"
+        keys = f"{values}{', ' if names else ''}{day}, received_at AS known_at"
+        with self._answering() as (connection, scan, exchange):
+            entries, used = f"({entries_sql(scan, None, start=_start(since))})", list[dict[str, Any]]()
+            amount = _cost_column(cost)
+            if exchange is not None:
+                entries, rates = exchange.sums(connection, keys, {_COST: amount}, entries)
+                used = [rate.as_json() for rate in rates]
+                keys, amount = ", ".join(map(quoted_name, (*names, "ds", "known_at"))), quoted_name(_COST)
+            sql = f"SELECT {keys}, CAST(sum({amount}) AS DOUBLE) AS change FROM {entries} GROUP BY ALL ORDER BY ALL"
             frame: pd.DataFrame = connection.execute(sql).df()
+        if used:
+            frame.attrs["rates"] = used
         return frame
 
     @property
@@ -296,21 +331,48 @@ class Ledger:
 
     @property
     def currency(self) -> str:
-        """The one currency of the ledger."""
-        with self._reading() as (connection, scan):
-            return str(execute(connection, f"SELECT {quoted_name(focus.BILLING_CURRENCY)} FROM {scan.sql} AS charges WHERE sign = 1 LIMIT 1")[0][0])
+        """The currency of answers: as set, else the one that the ledger held first."""
+        with self._state() as (connection, scan, table):
+            held = self._held(connection, scan, table)
+        if not held:
+            raise _empty()
+        return self._reporting.target(held)
+
+    @property
+    def currencies(self) -> tuple[str, ...]:
+        """The currencies in which charges were ever billed, in order of arrival."""
+        with self._state() as (connection, scan, table):
+            return self._held(connection, scan, table)
 
     # Inside
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan]]:
-        """A connection of its own and the newest state of the table. InputError where there is nothing in it."""
+        with self._state() as (connection, scan, _):
+            yield connection, scan
+
+    @contextmanager
+    def _answering(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan, Exchange | None]]:
+        """As `_state`, and how sums are made where charges are in several currencies."""
+        with self._state() as (connection, scan, table):
+            held = held_currencies(table)
+            if not held and self._reporting.currency is not None:
+                held = first_currency(connection, scan.sql)
+            yield connection, scan, self._reporting.exchange(held)
+
+    def _held(self, connection: duckdb.DuckDBPyConnection, scan: Scan, table: DeltaTable) -> tuple[str, ...]:
+        return held_currencies(table) or first_currency(connection, scan.sql)
+
+    @contextmanager
+    def _state(self) -> Iterator[tuple[duckdb.DuckDBPyConnection, Scan, DeltaTable]]:
+        """A connection of its own, and the newest state of the table as it reads it. InputError where there is nothing in it."""
         table = self._place.opened()
         if table is None or not table.file_uris():
             raise _empty()
         connection = duck.connect(threads=self._threads)
         try:
-            yield connection, scan_of(self._place, table, connection)
+            with reaching(self._place.uri):
+                yield connection, scan_of(self._place, table, connection), table
         finally:
             connection.close()
 

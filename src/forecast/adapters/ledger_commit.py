@@ -21,7 +21,7 @@ from typing import Any
 import duckdb
 import pyarrow.fs
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import DeltaError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.fs import DeltaStorageHandler
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -104,6 +104,9 @@ def commit(
             configuration=CONFIGURATION,
             storage_options=place.storage_options,
         )
+        if table.version():
+            # Somebody made it and filled it since we looked and saw nothing: what is new must be decided again.
+            raise CommitFailedError(f"The ledger {place.uri} came into being meanwhile")
     store = _store(place, table)
     put: list[str] = []
     try:
@@ -114,7 +117,10 @@ def commit(
             store.put(file.path, path)
             actions.append(add_action(path, file))
         table.create_write_transaction(actions, "append", SCHEMA, [PARTITION], commit_properties=properties)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, CommitFailedError) and put and store.is_committed(put[0]):
+            # Our own commit: its answer was lost, the library asked again, and the version was there already.
+            return
         for path in put:
             with suppress(OSError):
                 store.remove(path)
@@ -144,6 +150,10 @@ class _Folder:
     def remove(self, path: str) -> None:
         (self._root / path).unlink()
 
+    def is_committed(self, path: str) -> bool:
+        """Nothing gets lost between us and a folder."""
+        return False
+
 
 class _ObjectStore:
     """Files beside a table in an object store; one for each try to commit."""
@@ -161,6 +171,9 @@ class _ObjectStore:
         """Delete the file unless the table has it: the answer to a commit that was carried out may have been lost on its way here."""
         if path not in self._kept:
             self._files.delete_file(path)
+
+    def is_committed(self, path: str) -> bool:
+        return not isinstance(self._kept, _Everything) and path in self._kept
 
     @cached_property
     def _kept(self) -> Container[str]:

@@ -27,11 +27,13 @@ from forecast.adapters.duck import execute, quoted_name
 from forecast.adapters.formats.registry import Recognised
 from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger_commit import by_month, commit
+from forecast.adapters.ledger_currency import DeliveryMoney, Reporting, billed_currencies, delivery_money, first_currency, held_currencies
 from forecast.adapters.ledger_entries import Cover, Earlier, Entries, decide
 from forecast.adapters.ledger_table import TablePlace, scan_of
+from forecast.adapters.object_store import reaching
 from forecast.adapters.quarantine import Quarantine
 from forecast.adapters.staging import STAGED, Progress, Staged, stage
-from forecast.errors import DeliveryError, InputError, SpendDataError
+from forecast.errors import DeliveryError, InputError
 from forecast.spend import focus
 from forecast.spend.rules import Rules
 
@@ -86,15 +88,22 @@ def take_in(
     spill: Path | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
+    reporting: Reporting | None = None,
 ) -> IngestReport:
-    """Stage, decide, quarantine, commit. `spill` is a folder for staging and what does not fit in memory (None: the system's)."""
+    """Stage, decide, quarantine, commit. `spill` is a folder for staging and what does not fit in memory (None: the system's).
+
+    reporting : the currency of answers and the rates to it, which a delivery in another one needs.
+    """
     with tempfile.TemporaryDirectory(prefix="staging-", dir=spill) as folder:
         connection = duck.connect(threads=threads, spill=folder)
         try:
             # Files keep no order that anybody relies on: rows carry their file and line.
             execute(connection, "SET preserve_insertion_order = false")
             say = progress or (lambda done, of, what: None)
-            return _take_in(connection, Path(folder), place, delivery, recognised, unknown or {}, rules, quarantine, say)
+            with reaching(place.uri):
+                return _take_in(
+                    connection, Path(folder), place, delivery, recognised, unknown or {}, rules, quarantine, say, reporting or Reporting()
+                )
         finally:
             connection.close()
 
@@ -109,20 +118,24 @@ def _take_in(
     rules: Rules,
     quarantine: Quarantine,
     progress: Progress,
+    reporting: Reporting,
 ) -> IngestReport:
     staged = stage(connection, delivery, recognised, unknown, rules, folder, progress)
+    billed = billed_currencies(connection, STAGED)
+    # Asked before anything is written, and again of the state that is committed to.
+    _money(connection, place, place.opened(), billed, reporting)
     kept = quarantine.keep(connection, delivery, staged)
     whole = by_month(connection, staged.parts, folder)
     for number in range(_TRIES):
         table = place.opened()
+        money = _money(connection, place, table, billed, reporting)
         scan = None if table is None else scan_of(place, table, connection, said_again=True)
-        currency = _one_currency(connection, staged, scan.sql if scan else None)
         progress(len(delivery.files), len(delivery.files), "comparing with the ledger")
         attempt = folder / f"try-{number}"
         attempt.mkdir()
         later = [] if table is None else later_commits(table, delivery)
         entries = decide(connection, delivery, staged.good, scan, later, attempt)
-        report = _report(connection, delivery, staged, entries, kept, currency)
+        report = _report(connection, delivery, staged, entries, kept, money)
         files = whole if entries.parts is None else by_month(connection, entries.parts, attempt)
         if not files and delivery.reading.mode == "append":
             return report
@@ -134,6 +147,7 @@ def _take_in(
             "source": delivery.source,
             "mode": delivery.reading.mode,
             "again": not files,
+            "currencies": list(money.held),
             "covers": [cover.as_dict() for cover in entries.covers],
         }
         metadata = {"about": json.dumps(about), "report": json.dumps(report.as_dict())}
@@ -161,34 +175,20 @@ def later_commits(table: DeltaTable, delivery: Delivery) -> list[Earlier]:
     return found
 
 
-def _one_currency(connection: duckdb.DuckDBPyConnection, staged: Staged, ledger: str | None) -> str:
-    """The currency of the delivery, which must be the ledger's."""
-    currency = quoted_name(focus.BILLING_CURRENCY)
-    first = f"SELECT {currency}, min((file, line)) AS place FROM {STAGED} GROUP BY 1"
-    found: list[Any] = execute(connection, f"SELECT {currency}, place[1], place[2] FROM ({first}) ORDER BY place")
-    places = [f"{code} ({file}, line {line})" for code, file, line in found]
-    codes = [str(code) for code, _, _ in found]
-    if len(codes) > 1:
-        raise SpendDataError(
-            f"The delivery mixes currencies: got {', '.join(places)}; allowed is one currency",
-            field=focus.BILLING_CURRENCY,
-            got=codes,
-            allowed="one currency",
-        )
-    if ledger is not None:
-        held = execute(connection, f"SELECT {currency} FROM {ledger} AS charges WHERE sign = 1 LIMIT 1")
-        if held and held[0][0] != codes[0]:
-            raise SpendDataError(
-                f"The delivery is in another currency than the ledger: got {places[0]}, allowed is {held[0][0]}",
-                field=focus.BILLING_CURRENCY,
-                got=codes[0],
-                allowed=str(held[0][0]),
-            )
-    return codes[0]
+def _money(
+    connection: duckdb.DuckDBPyConnection, place: TablePlace, table: DeltaTable | None, billed: Mapping[str, str], reporting: Reporting
+) -> DeliveryMoney:
+    """The currencies of the delivery, which must be the ledger's or have rates."""
+    held = held_currencies(table)
+    if not held and table is not None and table.file_uris():
+        held = first_currency(connection, scan_of(place, table, connection).sql)
+    return delivery_money(connection, STAGED, billed, held, reporting)
 
 
-def _report(connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: Staged, entries: Entries, kept: Any, currency: str) -> IngestReport:
-    effective, billed, start, end = (quoted_name(name) for name in (focus.EFFECTIVE_COST, focus.BILLED_COST, focus.CHARGE_START, focus.CHARGE_END))
+def _report(
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: Staged, entries: Entries, kept: Any, money: DeliveryMoney
+) -> IngestReport:
+    start, end = quoted_name(focus.CHARGE_START), quoted_name(focus.CHARGE_END)
     first, last = execute(connection, f"SELECT make_timestamp(epoch_us(min({start}))), make_timestamp(epoch_us(max({end}))) FROM {STAGED}")[0]
     if entries.parts is None:
         written = STAGED
@@ -196,7 +196,8 @@ def _report(connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: S
         written = f"read_parquet('{str(entries.parts[0]).replace(chr(39), chr(39) * 2)}', hive_partitioning = false)"
     else:
         written = f"(SELECT * FROM {STAGED} WHERE false)"
-    costs = execute(connection, f"SELECT coalesce(sum({effective}), 0), coalesce(sum({billed}), 0) FROM {written}")[0]
+    effective, billed = money.totals(connection, written)
+    lines = money.lines(connection, STAGED)
     missing = sorted({name for file in staged.files for name in focus.missing_mandatory(file.mapped.focus_names)})
     return IngestReport(
         delivery_id=delivery.delivery_id,
@@ -220,25 +221,25 @@ def _report(connection: duckdb.DuckDBPyConnection, delivery: Delivery, staged: S
         columns_missing=tuple(missing),
         period_start=first if isinstance(first, dt.datetime) else None,
         period_end=last if isinstance(last, dt.datetime) else None,
-        effective_cost=Decimal(str(costs[0])),
-        billed_cost=Decimal(str(costs[1])),
-        currency=currency,
-        notes=tuple(_notes(delivery, staged, entries)),
-        ai=_ai(connection),
-        coverage=_coverage(connection),
+        effective_cost=effective,
+        billed_cost=billed,
+        currency=money.currency,
+        notes=(*_notes(delivery, staged, entries), *money.notes(connection, written)),
+        ai=_ai(connection, lines),
+        coverage=_coverage(connection, lines),
     )
 
 
-def _ai(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+def _ai(connection: duckdb.DuckDBPyConnection, lines: str) -> dict[str, Any]:
     """What the bill's lines were taken as, and the largest that were not taken as AI."""
-    return ai_summary(connection, STAGED).as_dict()
+    return ai_summary(connection, lines).as_dict()
 
 
-def _coverage(connection: duckdb.DuckDBPyConnection) -> dict[str, float]:
+def _coverage(connection: duckdb.DuckDBPyConnection, lines: str) -> dict[str, float]:
     """Share of the bill's money that has a value, by dimension that people tag; in [0, 1]."""
     names, cost = ", ".join(TAGGED), quoted_name(focus.EFFECTIVE_COST)
     # Few combinations instead of many rows; money and credits apart, because a credit without a team is money without a team too.
-    few = f"(SELECT {names}, sum({cost}) AS {cost} FROM {STAGED} GROUP BY {names}, {cost} < 0)"
+    few = f"(SELECT {names}, sum({cost}) AS {cost} FROM {lines} GROUP BY {names}, {cost} < 0)"
     return {str(row[0]): float(str(row[3])) for row in execute(connection, coverage_sql(few, TAGGED)) if row[3] is not None}
 
 

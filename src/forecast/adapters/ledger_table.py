@@ -18,12 +18,14 @@ from urllib.parse import unquote
 import duckdb
 import pyarrow as pa
 from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
 
 from forecast.adapters.duck import quoted_name, quoted_text
 from forecast.adapters.focus_objects import value_sql
-from forecast.adapters.object_store import dataset_of
+from forecast.adapters.object_store import dataset_of, reaching
 from forecast.errors import ArtifactError, ConfigError
 from forecast.spend import focus
+from forecast.spend.charges import item_sql
 from forecast.spend.dimensions import DIMENSIONS, UNKNOWN
 
 PARTITION = "billing_month"
@@ -42,6 +44,8 @@ SCHEMA = pa.schema(
         pa.field("keyed", pa.string()),
         pa.field("charge_key", pa.decimal128(38, 0)),
         pa.field("ai_rule", pa.string()),
+        pa.field("charge_kind", pa.string()),
+        pa.field("treatment", pa.string()),
         *(pa.field(name, pa.string()) for name in DIMENSIONS),
         *(pa.field(column.name, _ARROW[column.kind]) for column in focus.COLUMNS),
         pa.field("extra", pa.string()),
@@ -49,7 +53,8 @@ SCHEMA = pa.schema(
 )
 """sign : 1 a charge, −1 its counter-entry, 0 said again. file, line : where a person finds the row, the header of a CSV file being line 1.
 keyed : names of the key's columns, null where rows are known by content; charge_key : 126 bits of the hash of its values.
-ai_rule : the rule by which the line counts as AI spend, null where none does. extra : JSON of what FOCUS does not know."""
+ai_rule : the rule by which the line counts as AI spend, null where none does. charge_kind, treatment : what kind of charge it is, and what a
+forecaster may do with it (`spend/charges.py`). extra : JSON of what FOCUS does not know."""
 
 STORED = tuple(name for name in SCHEMA.names if name != PARTITION)
 """Columns of a data file: the month of a partition is in the log and not in its files."""
@@ -97,9 +102,16 @@ class TablePlace:
 
     def opened(self) -> DeltaTable | None:
         """The table at its newest version, an object of the caller's own; None where there is none yet."""
-        if not DeltaTable.is_deltatable(self.uri, self.storage_options):
+        if self.folder is not None and not DeltaTable.is_deltatable(self.uri):
             return None
-        table = DeltaTable(self.uri, storage_options=self.storage_options)
+        with reaching(self.uri):
+            try:
+                table = DeltaTable(self.uri, storage_options=self.storage_options)
+            except TableNotFoundError:
+                # Not asked for with `is_deltatable`, which waits for the network with Python's lock held.
+                if self.folder is not None:
+                    raise
+                return None
         missing = [name for name in ("sign", "charge_key", "ai_rule") if name not in {field.name for field in table.schema().fields}]
         if missing:
             raise ArtifactError(f"The ledger {self.uri} was written by an older version of this program: it lacks {', '.join(missing)}; ingest again")
@@ -221,8 +233,21 @@ def dimension_column(name: str) -> str:
     """SQL of a dimension's value: a ready column, or the tag of that name."""
     if name in DIMENSIONS:
         return quoted_name(name)
-    if name == "ai":
-        return "CASE WHEN ai_rule IS NULL THEN 'no' ELSE 'yes' END"
+    start, end = (f"make_timestamp(epoch_us({quoted_name(moment)}))" for moment in (focus.CHARGE_START, focus.CHARGE_END))
+    match name:
+        case "ai":
+            return "CASE WHEN ai_rule IS NULL THEN 'no' ELSE 'yes' END"
+        case "charge_kind":
+            return "charge_kind"
+        case "charge_treatment":
+            return "treatment"
+        case "charge_item":
+            # What a known recurring item is told by; others have no item, so that they fall into one group.
+            return f"CASE WHEN treatment = 'scheduled' THEN coalesce(nullif({item_sql()}, ''), {quoted_text(UNKNOWN)}) ELSE {quoted_text(UNKNOWN)} END"
+        case "charge_end":
+            # First day after a charge of more than a day, the end of a term that was paid for.
+            after = f"strftime({end} + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND, '%Y-%m-%d')"
+            return f"CASE WHEN treatment = 'scheduled' AND {end} - {start} > INTERVAL 1 DAY THEN {after} ELSE {quoted_text(UNKNOWN)} END"
     tag = value_sql(quoted_name(focus.TAGS), name)
     return f"coalesce(nullif(trim({tag}), ''), {quoted_text(UNKNOWN)})"
 

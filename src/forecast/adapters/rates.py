@@ -72,10 +72,18 @@ def read_rates(path: str | Path, *, inverse: bool | None = None, base: str | Non
     return Rates.of(rows, **chosen)
 
 
+def find_rates(path: str | Path | None, home: str | Path) -> Rates | None:
+    """The configured table of rates (`path`), else `rates.csv` in the home folder, else None. Raises as `read_rates`."""
+    if path is not None:
+        return read_rates(path)
+    file = Path(home) / "rates.csv"
+    return read_rates(file) if file.exists() else None
+
+
 def rates_used(
     connection: duckdb.DuckDBPyConnection,
     lines: str,
-    rates: Rates,
+    rates: Rates | None,
     to_currency: str,
     *,
     currency: str = focus.BILLING_CURRENCY,
@@ -83,7 +91,8 @@ def rates_used(
 ) -> tuple[RatesUsed, ...]:
     """The rates that `lines` (SQL of a relation) need in `to_currency`, one entry a currency that is not it; () where nothing is converted.
 
-    currency : its column. day : SQL of the day that a line is converted by, by default the UTC day on which its charge period starts.
+    rates : None where there is no table. currency : its column. day : SQL of the day that a line is converted by, by default the UTC day on
+    which its charge period starts.
 
     Raises SpendDataError for a currency and day without a rate, InputError for a code that is no currency, both before anything is summed.
     """
@@ -99,7 +108,11 @@ def rates_used(
                 f"A line has no {'day' if code else 'currency'}", field=currency, got=[str(code), str(at)], allowed="both in every line"
             )
         days.setdefault(code, []).append(at)
-    return tuple(rates.used(code, target, when) for code, when in days.items())
+    if days and rates is None:
+        code, when_first = next((code, when[0]) for code, when in days.items())
+        message = f"no rate {code}→{target} for {when_first}: there is no table of rates (setting `rates`)"
+        raise SpendDataError(message, field="rates", got=None, allowed="a table of rates")
+    return () if rates is None else tuple(rates.used(code, target, when) for code, when in days.items())
 
 
 def register_rates(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.adapters import duck
 from forecast.adapters.duck import quoted_name
@@ -16,6 +18,7 @@ from forecast.spend import focus
 from forecast.spend.dimensions import DIMENSIONS, OTHER, UNKNOWN
 from forecast.spend.hierarchy import Hierarchy, build_hierarchy
 from forecast.spend.panel import SpendMatrix
+from forecast.spend.split_history import NOTHING, SplitHistory, split_history
 
 RECENT_DAYS = 56
 """Days of lines below the leaves that a snapshot keeps: eight weeks, what shares of finer scopes are learned from."""
@@ -26,6 +29,9 @@ LATEST_LAG = 7
 DAILY_SHARE = 0.8
 """Share of the last days with spend from which a provider is taken for one that bills every day."""
 
+_OF_CHARGES = ("charge_treatment", "charge_kind", "charge_item", "charge_end")
+"""Dimensions by which lines that are not learnt from are kept apart."""
+
 _QUANTITY = focus.canonical_name("consumedquantity") or ""
 
 
@@ -33,19 +39,26 @@ _QUANTITY = focus.canonical_name("consumedquantity") or ""
 class SpendHistory:
     """The leaves' daily cost from the ledger's first day to the cutoff, and how they add up.
 
-    matrix : every leaf in the hierarchy's order, a day without a charge line cost nothing. leaf_of : one row a value combination
-    of the leaf dimensions that occurred, with the columns `leaf` (row number in the hierarchy).
+    matrix : every leaf in the hierarchy's order, a day without a charge line cost nothing. All money counts here, whatever its kind.
+    leaf_of : one row a value combination of the leaf dimensions that occurred, with the columns `leaf` (row number in the hierarchy).
+    lines : what of the matrix happened once or follows a schedule, columns of `split_history.LINE_COLUMNS`.
     """
 
     matrix: SpendMatrix
     hierarchy: Hierarchy
     leaf_of: pd.DataFrame
+    lines: pd.DataFrame
 
     @property
     def panel(self) -> pd.DataFrame:
         """The same as a long panel: unique_id, ds, y."""
         ids, days = np.array(self.matrix.ids, dtype=object), self.matrix.n_periods
         return pd.DataFrame({"unique_id": np.repeat(ids, days), "ds": np.tile(self.matrix.ds.to_numpy(), len(ids)), "y": self.matrix.values.ravel()})
+
+    @cached_property
+    def parts(self) -> SplitHistory:
+        """The matrix taken apart: what can be learnt, what happened once, and what follows `parts.schedules`."""
+        return split_history(self.matrix.values, self.lines, self.matrix.ds)
 
 
 def last_complete_day(ledger: Ledger, as_of: dt.datetime | None = None) -> dt.date:
@@ -86,11 +99,12 @@ def read_history(
     most_leaves: int = 2000,
     as_of: dt.datetime | None = None,
 ) -> SpendHistory:
-    """Daily cost of the leaves up to and including `cutoff`, days without charges filled with zero.
+    """Daily cost of the leaves up to and including `cutoff`, days without charges filled with zero, and the lines that are not learnt from.
 
     Raises InsufficientHistoryError where the ledger begins after the cutoff.
     """
-    lines = ledger.panel(by=dimensions, freq="D", cost=cost, as_of=as_of, end=cutoff + dt.timedelta(days=1))
+    end = cutoff + dt.timedelta(days=1)
+    lines = ledger.panel(by=tuple(dict.fromkeys([*dimensions, *_OF_CHARGES])), freq="D", cost=cost, as_of=as_of, end=end)
     if lines.empty:
         first = ledger.summary()["first_day"]
         raise InsufficientHistoryError(f"No spend up to {cutoff}: the ledger's first day is {first}", days=0, needed=14)
@@ -101,10 +115,37 @@ def read_history(
     row = pd.Series(np.arange(len(hierarchy.leaf_ids)), index=list(hierarchy.leaf_ids))
     leaf_of = totals[names].assign(leaf=row.reindex(ids.to_numpy()).to_numpy())
     grid = pd.date_range(lines["ds"].min(), pd.Timestamp(cutoff), freq="D")
-    leaf = lines[names].merge(leaf_of, on=names, how="left")["leaf"].to_numpy()
-    values = np.zeros((len(hierarchy.leaf_ids), len(grid)))
-    np.add.at(values, (leaf, grid.get_indexer(pd.DatetimeIndex(lines["ds"]))), lines["y"].to_numpy())
-    return SpendHistory(SpendMatrix(hierarchy.leaf_ids, grid, values, "D"), hierarchy, leaf_of)
+    lines = lines.assign(leaf=lines[names].merge(leaf_of, on=names, how="left")["leaf"].to_numpy())
+    matrix = SpendMatrix(hierarchy.leaf_ids, grid, _summed(lines, len(hierarchy.leaf_ids), grid), "D")
+    return SpendHistory(matrix, hierarchy, leaf_of, _apart(lines))
+
+
+def _summed(lines: pd.DataFrame, leaves: int, grid: pd.DatetimeIndex) -> NDArray[np.float64]:
+    """(leaves, days) cost of all lines; nothing where they cancel out."""
+    place = (lines["leaf"].to_numpy(), grid.get_indexer(pd.DatetimeIndex(lines["ds"])))
+    cost = lines["y"].to_numpy()
+    values, size = np.zeros((leaves, len(grid))), np.zeros((leaves, len(grid)))
+    np.add.at(values, place, cost)
+    np.add.at(size, place, np.abs(cost))
+    # The ledger adds up exactly, but these are sums of its sums, and no longer decimal ones.
+    values[np.abs(values) <= NOTHING * size] = 0.0
+    return values
+
+
+def _apart(lines: pd.DataFrame) -> pd.DataFrame:
+    """The lines that are not learnt from, in the columns and the order that `split_history` takes them in."""
+    apart = lines[lines["charge_treatment"] != "learn"]
+    end = pd.to_datetime(apart["charge_end"].where(apart["charge_end"] != UNKNOWN), format="%Y-%m-%d")
+    columns = {
+        "leaf": apart["leaf"],
+        "ds": apart["ds"],
+        "treatment": apart["charge_treatment"],
+        "kind": apart["charge_kind"],
+        "item": apart["charge_item"],
+        "cost": apart["y"],
+        "end": end.fillna(apart["ds"] + pd.Timedelta(days=1)).astype("datetime64[us]"),
+    }
+    return pd.DataFrame(columns).sort_values(["leaf", "ds", "kind", "item", "end"], ignore_index=True)
 
 
 def read_recent(
@@ -122,7 +163,7 @@ def read_recent(
     """
     end = history.matrix.ds[-1].date() + dt.timedelta(days=1)
     extra = [name for name in history.hierarchy.dimensions if name not in DIMENSIONS]
-    columns = [*DIMENSIONS, *extra, focus.TAGS, focus.CHARGE_START, focus.COSTS[cost], _QUANTITY]
+    columns = [*DIMENSIONS, *extra, focus.TAGS, focus.CHARGE_START, focus.BILLING_CURRENCY, focus.COSTS[cost], _QUANTITY]
     lines = ledger.charges(start=end - dt.timedelta(days=days), end=end, columns=columns, as_of=as_of)
     names = ", ".join(quoted_name(name) for name in DIMENSIONS)
     known = ", ".join(f"coalesce({quoted_name(name)}, '{UNKNOWN}') AS {quoted_name(name)}" for name in dict.fromkeys([*DIMENSIONS, *extra]))
@@ -149,8 +190,9 @@ def read_recent(
     """
     connection = duck.connect()
     try:
-        connection.register("charges", lines)
+        connection.register("billed", lines)
         connection.register("leaf_of", history.leaf_of)
+        duck.execute(connection, f"CREATE TEMP VIEW charges AS SELECT * FROM {ledger.in_one_currency(connection, 'billed', [focus.COSTS[cost]])}")
         frame: pd.DataFrame = connection.execute(sql).df()
     finally:
         connection.close()

@@ -1,33 +1,39 @@
 """Stages a delivery: every file recognised, mapped, checked, and its good rows written as the ledger will hold them.
 
 Files of the same shape are read together, so that all cores work; where that fails, one by one, so that one bad file is named and the
-others go on. Rows that cannot be counted are looked at in a second pass, which is made only where there are any.
+others go on, and a file that its reader refuses gets a second look (`second_look`). Rows that cannot be counted are told in a second pass,
+which is made only where there are any.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from forecast.adapters.ai_sql import judge_staged
-from forecast.adapters.bill_files import BillFile, as_delivery_error
+from forecast.adapters.bill_files import BillFile, as_delivery_error, check_beginning, table_rows
+from forecast.adapters.bill_rows import stamp_of
+from forecast.adapters.csv_rows import dialect_of
 from forecast.adapters.date_order import find_date_order
 from forecast.adapters.delivery import Delivery
 from forecast.adapters.duck import execute, quoted_name, quoted_text
 from forecast.adapters.focus_columns import GivenColumn
 from forecast.adapters.focus_objects import prepare
-from forecast.adapters.focus_sql import Check, Mapped, checks, faulty_rows_sql, good_rows_sql, readable_columns
-from forecast.adapters.formats.base import REFUSED
+from forecast.adapters.focus_sql import Mapped, checks, faulty_rows_sql, good_rows_sql, readable_columns
 from forecast.adapters.formats.registry import Recognised
 from forecast.adapters.ledger_table import MONTH_SQL, STORED, moment_literal
+from forecast.adapters.second_look import SecondLook, look_again_at_csv, look_again_at_lines
+from forecast.adapters.staged import BadFile, FaultyRow, Staged, StagedFile, describe, faulty_row, uncounted_rows
 from forecast.errors import DeliveryError, InputError, SchemaError, SpendDataError
 from forecast.spend import focus
 from forecast.spend.rules import Rules
+
+__all__ = ["STAGED", "Progress", "Staged", "stage", "uncounted"]
 
 STAGED = "staged"
 """The view over all staged rows; its columns are the ledger's."""
@@ -35,76 +41,6 @@ STAGED = "staged"
 STAGING_ROWS = 61_440
 MOST_TOGETHER = 16
 """Files that are read by one statement."""
-
-
-@dataclass(frozen=True)
-class BadFile:
-    """A file of which nothing was taken, and why."""
-
-    file: BillFile
-    error: InputError
-
-
-@dataclass(frozen=True)
-class FaultyRow:
-    """A row that cannot be counted. `row` is the row as it came, as JSON text."""
-
-    file: BillFile
-    format: str
-    line: int
-    column: str
-    value: str | None
-    problem: str
-    allowed: str
-    row: str
-
-    @property
-    def reason(self) -> str:
-        return f"{self.column} {describe(self.problem, self.value)}; allowed is {self.allowed}"
-
-
-@dataclass(frozen=True, eq=False)
-class StagedFile:
-    """What staging learned about one file."""
-
-    file: BillFile
-    recognised: Recognised
-    mapped: Mapped
-    checks: tuple[Check, ...]
-    rows: int
-    good: int
-
-    @property
-    def first_line(self) -> int:
-        """Where a person finds the first row: the header of a CSV file is line 1."""
-        return 2 if self.file.kind == "csv" else 1
-
-
-@dataclass(eq=False)
-class Staged:
-    """parts : Parquet files with the good rows in the ledger's columns. `faulty` reads the others again, in the order of the files."""
-
-    parts: list[Path] = field(default_factory=list)
-    files: list[StagedFile] = field(default_factory=list)
-    bad: list[BadFile] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def rows_read(self) -> int:
-        return sum(file.rows for file in self.files)
-
-    @property
-    def good(self) -> int:
-        return sum(file.good for file in self.files)
-
-    def faulty(self, connection: duckdb.DuckDBPyConnection, batch: int = 10_000) -> Iterator[FaultyRow]:
-        for staged in self.files:
-            if staged.good < staged.rows:
-                # On the connection itself: its temporary tables are nobody else's. So no other statement may run in between.
-                result = connection.execute(f"{faulty_rows_sql(staged.mapped, staged.checks)} ORDER BY row_number")
-                while rows := result.fetchmany(batch):
-                    for row in rows:
-                        yield _faulty_row(staged, *row)
 
 
 Progress = Callable[[int, int, str], None]
@@ -126,15 +62,14 @@ def stage(
     before: there a file that is left out would take its rows from the ledger.
     """
     staged = Staged(bad=[BadFile(file, error) for file, error in unknown.items()])
-    before = {file: file.path.stat() for file in delivery.files}
     done = 0
     for group in _groups(recognised):
         progress(done, len(delivery.files), f"reading {group[0][0].name}" + (f" and {len(group) - 1} more" if len(group) > 1 else ""))
-        _stage_group(connection, delivery, group, rules, folder, staged)
+        _stage_group(connection, delivery, [_Source(file, found) for file, found in group], rules, folder, staged)
         done += len(group)
-    for file, then in before.items():
-        now = file.path.stat() if file.path.exists() else None
-        if now is None or (then.st_size, then.st_mtime_ns) != (now.st_size, now.st_mtime_ns):
+    for file in delivery.files:
+        # Since it was found: its digest, by which the delivery will be known, was taken after that.
+        if stamp_of(file.path) != file.stamp:
             # What was staged of it may be half of the old and half of the new, beside rows of other files in the same part.
             raise DeliveryError(
                 f"{file.name} changed while it was read: ingest it again once it is complete", field="path", got=file.name, allowed="a file at rest"
@@ -155,11 +90,6 @@ def stage(
     return staged
 
 
-def describe(problem: str, value: str | None) -> str:
-    """What is wrong, in words: `'abc' is not a finite number`."""
-    return problem if value is None or problem == "is missing" else f"{value[:80]!r} {problem}"
-
-
 def _groups(recognised: Mapping[BillFile, Recognised]) -> Iterator[list[tuple[BillFile, Recognised]]]:
     """Neighbouring files of one format and kind, a few at a time."""
     group: list[tuple[BillFile, Recognised]] = []
@@ -172,61 +102,123 @@ def _groups(recognised: Mapping[BillFile, Recognised]) -> Iterator[list[tuple[Bi
         yield group
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A file on its way; `look` is set where it is read by way of a copy."""
+
+    file: BillFile
+    found: Recognised
+    look: SecondLook | None = None
+
+    @property
+    def readable(self) -> BillFile:
+        return self.file if self.look is None else self.look.copy
+
+    @property
+    def declared(self) -> tuple[str | None, str | None]:
+        """Delimiter and encoding that a mapping declares; other formats have none to declare."""
+        return getattr(self.found.format, "delimiter", None), getattr(self.found.format, "encoding", None)
+
+
 def _stage_group(
-    connection: duckdb.DuckDBPyConnection,
-    delivery: Delivery,
-    group: Sequence[tuple[BillFile, Recognised]],
-    rules: Rules,
-    folder: Path,
-    staged: Staged,
+    connection: duckdb.DuckDBPyConnection, delivery: Delivery, group: Sequence[_Source], rules: Rules, folder: Path, staged: Staged
 ) -> None:
-    ready: list[StagedFile] = []
+    ready: list[tuple[_Source, StagedFile]] = []
     selects: list[str] = []
-    for place, (file, found) in enumerate(group):
+    odd: list[tuple[_Source, duckdb.Error | None]] = []
+    for place, source in enumerate(group):
         try:
-            one, select = _prepared(connection, delivery, file, found, rules, f"f{len(staged.parts)}_{place}")
+            if _is_odd(source):
+                odd.append((source, None))
+                continue
+            one, select = _prepared(connection, delivery, source, rules, f"f{len(staged.parts)}_{place}")
         except InputError as error:
-            staged.bad.append(BadFile(file, error))
+            staged.bad.append(BadFile(source.file, error))
         except duckdb.Error as error:
-            staged.bad.append(BadFile(file, as_delivery_error(file, error)))
+            odd.append((source, error))
         else:
-            ready.append(one)
+            ready.append((source, one))
             selects.append(select)
-    if not ready:
-        return
-    try:
-        part, counts = _write(connection, selects, folder / f"part-{len(staged.parts):05}.parquet")
-    except duckdb.Error as error:
-        if len(ready) == 1:
-            staged.bad.append(BadFile(ready[0].file, as_delivery_error(ready[0].file, error)))
-            return
-        for one in ready:
-            _stage_group(connection, delivery, [(one.file, one.recognised)], rules, folder, staged)
-        return
-    written = []
-    for one in ready:
-        good = counts.get(one.file.name, 0)
+    alone: list[_Source] = []
+    if ready:
         try:
-            rows = _count(connection, one, good)
-            whole = StagedFile(one.file, one.recognised, one.mapped, one.checks, rows, good)
-            if not good:
-                _refuse_hopeless(connection, whole)
+            part, counts = _write(connection, selects, folder / f"part-{len(staged.parts):05}.parquet")
+            counted = [(source, replace(one, rows=_count(connection, one), good=counts.get(one.file.name, 0))) for source, one in ready]
+            suspects = [source for source, one in counted if one.good < one.rows and _may_hold_headers(connection, source)]
+        except duckdb.Error as error:
+            # One of them: whoever it is will be alone then.
+            alone = [source for source, _ in ready] if len(ready) > 1 else []
+            odd += [] if alone else [(ready[0][0], error)]
+        else:
+            alone = [source for source, _ in ready if source not in suspects] if suspects else []
+            odd += [(source, None) for source in suspects]
+            if not suspects:
+                _accept(connection, [one for _, one in counted], part, counts, staged)
+    for source in alone:
+        _stage_group(connection, delivery, [source], rules, folder, staged)
+    for source, cause in odd:
+        try:
+            again = _looked_at_again(source, cause, folder / f"look-{staged.looks}")
+        except InputError as error:
+            staged.bad.append(BadFile(source.file, error))
+        else:
+            staged.looks += 1
+            _stage_group(connection, delivery, [again], rules, folder, staged)
+
+
+def _accept(connection: duckdb.DuckDBPyConnection, counted: Sequence[StagedFile], part: Path, counts: Mapping[str, int], staged: Staged) -> None:
+    for one in counted:
+        try:
+            if not one.rows:
+                raise DeliveryError(
+                    f"{one.file.name} is empty: it has a header and no rows", field="path", got="0 rows", allowed="at least one charge line"
+                )
+            if not one.good:
+                _refuse_hopeless(connection, one)
         except InputError as error:
             staged.bad.append(BadFile(one.file, error))
-        except duckdb.Error as error:
-            staged.bad.append(BadFile(one.file, as_delivery_error(one.file, error)))
         else:
-            written.append(whole)
-    staged.files += written
+            staged.files.append(one)
     if counts:
         staged.parts.append(part)
 
 
-def _prepared(
-    connection: duckdb.DuckDBPyConnection, delivery: Delivery, file: BillFile, found: Recognised, rules: Rules, name: str
-) -> tuple[StagedFile, str]:
+def _is_odd(source: _Source) -> bool:
+    """Whether a file's beginning says that its reader would not do."""
+    if source.file.kind != "csv" or source.look is not None:
+        return False
+    check_beginning(source.file)
+    return not dialect_of(source.file, *source.declared).is_plain
+
+
+def _looked_at_again(source: _Source, cause: duckdb.Error | None, target: Path) -> _Source:
+    """The file by way of a copy of what can be read of it. Raises what is wrong with it where that does not help."""
+    file = source.file
+    if source.look is None and file.kind == "csv":
+        return replace(source, look=look_again_at_csv(file, dialect_of(file, *source.declared), target.with_suffix(".csv")))
+    refusal = as_delivery_error(file, cause) if cause is not None else DeliveryError(f"{file.name} cannot be read", field="path", got=file.name)
+    if source.look is not None or file.kind != "json":
+        raise refusal from cause
+    try:
+        return replace(source, look=look_again_at_lines(file, target.with_suffix(".ndjson")))
+    except InputError:
+        raise refusal from cause
+
+
+def _may_hold_headers(connection: duckdb.DuckDBPyConnection, source: _Source) -> bool:
+    """Whether a row of a CSV file begins or ends with the name of a column, as a header in the middle of the file does."""
+    if source.file.kind != "csv" or source.look is not None:
+        return False
+    table = table_rows(connection, source.file, delimiter=source.declared[0])
+    names = ", ".join(quoted_text(name.lower()) for name in table.names if name)
+    ends = " OR ".join(f"lower(trim({reference}, ' \ufeff')) IN ({names})" for reference in ("c0", f"c{len(table.names) - 1}"))
+    return bool(execute(connection, f"SELECT 1 FROM ({table.sql}) WHERE {ends} LIMIT 1"))
+
+
+def _prepared(connection: duckdb.DuckDBPyConnection, delivery: Delivery, source: _Source, rules: Rules, name: str) -> tuple[StagedFile, str]:
     """The statement that selects the good rows of a file."""
-    rows = found.format.rows(connection, file)
+    file, found = source.file, source.found
+    rows = found.format.rows(connection, source.readable)
     expressions = found.format.columns(rows)
     own = "".join(f", c{place}" for place in range(len(rows.names)))
     made = "".join(f", {sql} AS m{place}" for place, sql in enumerate(expressions.values()))
@@ -235,11 +227,11 @@ def _prepared(
     columns = _given_columns(file, [(column, described[f"m{place}"]) for place, column in enumerate(expressions)])
     _check_columns(file, columns, rows.names)
     key = [_key_column(file, columns, column) for column in delivery.reading.key]
-    date_order = find_date_order(connection, given, columns)
+    date_order = rows.date_order or find_date_order(connection, given, columns)
     row_checks = checks(columns, key, date_order)
     objects = prepare(connection, given, columns, rules.dimensions, name)
     mapped = Mapped(given, columns, rows, objects, rules.dimensions, date_order)
-    one = StagedFile(file, found, mapped, row_checks, 0, 0)
+    one = StagedFile(file, found, mapped, row_checks, 0, 0, tuple(key), source.look)
     constants = {
         "delivery_id": quoted_text(delivery.delivery_id),
         "received_at": moment_literal(delivery.received_at),
@@ -261,12 +253,10 @@ def _write(connection: duckdb.DuckDBPyConnection, selects: Sequence[str], target
     return target, {str(file): int(str(count)) for file, count in counted}
 
 
-def _count(connection: duckdb.DuckDBPyConnection, one: StagedFile, good: int) -> int:
-    """Rows of a file, good and bad."""
-    rows = int(str(execute(connection, f"SELECT count(*) FROM ({one.mapped.rows.sql})")[0][0]))
-    if not rows:
-        raise DeliveryError(f"{one.file.name} is empty: it has a header and no rows", field="path", got="0 rows", allowed="at least one charge line")
-    return rows
+def _count(connection: duckdb.DuckDBPyConnection, one: StagedFile) -> int:
+    """Rows of a file: good ones, bad ones, and those that could not be read."""
+    read = int(str(execute(connection, f"SELECT count(*) FROM ({one.mapped.rows.sql})")[0][0]))
+    return read + (0 if one.look is None else one.look.count)
 
 
 def _given_columns(file: BillFile, columns: Sequence[tuple[str, str]]) -> tuple[GivenColumn, ...]:
@@ -308,7 +298,7 @@ def _refuse_hopeless(connection: duckdb.DuckDBPyConnection, staged: StagedFile) 
     """No row can be counted, so the file is at fault and not its rows: name the first one's column and value."""
     sql = f"{faulty_rows_sql(staged.mapped, staged.checks)} ORDER BY row_number LIMIT 1"
     row: Any = execute(connection, sql)[0]
-    first = _faulty_row(staged, *row)
+    first = faulty_row(staged, *row)
     check = staged.checks[int(row[1])]
     error = SchemaError if check.about_type and not _is_non_finite(first.value) else SpendDataError
     words = f"line {first.line}: {first.column} {describe(first.problem, first.value)}, allowed is {first.allowed}"
@@ -317,18 +307,15 @@ def _refuse_hopeless(connection: duckdb.DuckDBPyConnection, staged: StagedFile) 
     )
 
 
-def _faulty_row(staged: StagedFile, row_number: int, fault: int, value: str | None, words: str | None, whole_row: str) -> FaultyRow:
-    check = staged.checks[fault]
-    column, problem, allowed = check.column, check.problem, check.allowed
-    if column == REFUSED:
-        column, problem, allowed = ([*(words or "").split("|", 2), "", ""])[:3]
-        value = None
-    line = row_number + staged.first_line - 1
-    return FaultyRow(staged.file, staged.recognised.format.name, line, column, value, problem, allowed, whole_row)
+def uncounted(connection: duckdb.DuckDBPyConnection, delivery: Delivery, file: BillFile, found: Recognised, rules: Rules) -> list[FaultyRow]:
+    """The rows of a file that could not be counted if it were staged as a part of the delivery, and why."""
+    staged, _ = _prepared(connection, delivery, _Source(file, found), rules, "checked")
+    return list(uncounted_rows(connection, staged))
 
 
 def _notes(connection: duckdb.DuckDBPyConnection, staged: Staged) -> list[str]:
-    notes = [note for file in staged.files for note in file.mapped.rows.notes]
+    # Of a copy only what its making found: that it is separated by commas says nothing about the file.
+    notes = [note for file in staged.files for note in (file.mapped.rows.notes if file.look is None else _look_notes(file.look))]
     missing = sorted({name for file in staged.files for name in focus.missing_mandatory(file.mapped.focus_names)})
     if missing and any(file.recognised.format.name == "focus" for file in staged.files):
         version = focus.version_of(name for file in staged.files for name in file.mapped.focus_names)
@@ -344,6 +331,11 @@ def _notes(connection: duckdb.DuckDBPyConnection, staged: Staged) -> list[str]:
             if count
         ]
     return notes
+
+
+def _look_notes(look: SecondLook) -> tuple[str, ...]:
+    told = f"{look.copy.name}: {look.count} lines cannot be read and are in quarantine"
+    return (*look.notes, *([told] if look.count else []))
 
 
 def _is_non_finite(value: str | None) -> bool:

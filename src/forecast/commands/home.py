@@ -49,7 +49,9 @@ class Home:
             from forecast.adapters.object_store import check_reach
 
             check_reach(settings.ledger_address, settings.ledger_storage_options)
-        return Ledger(settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine)
+        return Ledger(
+            settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine, rules=settings.rules
+        )
 
     @cached_property
     def records(self) -> Records:

@@ -36,6 +36,7 @@ def ingest(
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Whose word the bills are; equal rows of two sources both count.")] = None,
     map: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping (TOML) of a table of your own.")] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help="Price table (CSV) in place of the shipped list prices.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and take in whatever comes into the folder PATH.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read bills into the ledger; the same file a second time changes nothing. Exit code 3: some rows or files are in quarantine."""
@@ -49,15 +50,29 @@ def ingest(
         if not path.exists():
             raise InputError(f"{path} does not exist", field="path", got=str(path), allowed="a file or folder that exists")
     received = read_moment(as_received, "--as-received")
-    formats = shipped_formats(None if prices is None else load_prices(prices), None if map is None else load_mapping(map))
     home = Home()
+    table_of_prices = prices or home.settings.prices
+    formats = shipped_formats(None if table_of_prices is None else load_prices(table_of_prices), None if map is None else load_mapping(map))
     home.make()
+    named = "mapped" if map is not None and format == "auto" else format
+    if watch:
+        if len(paths) != 1 or not paths[0].is_dir() or key is not None or replace or as_received is not None:
+            raise InputError(
+                "--watch takes one folder, whose files say themselves how they are read",
+                field="watch",
+                got=[str(path) for path in paths],
+                allowed="one folder without --key, --replace and --as-received",
+            )
+        from forecast.commands.sources import watch_folder
+
+        watch_folder(home, paths[0], format=named, source=source, formats=formats)
+        return
     with working("Ingesting") as progress:
         report = ingest_into(
             home,
             paths,
             received_at=received,
-            format="mapped" if map is not None and format == "auto" else format,
+            format=named,
             key=key,
             replace=replace,
             covers=covers,
@@ -145,7 +160,7 @@ def _show_ai(report: Mapping[str, Any]) -> None:
             [item["provider"], item["service"], item["description"] or item["sku"], f"{item['rows']:,}", money(item["effective_cost"])]
             for item in ai["left_out"]
         ]
-        table("Largest lines not taken as AI", ["provider", "service", "what", "rows", str(report["currency"])], rows)
+        table("Largest lines not taken as AI", ["provider", "service", "what", "rows", str(report["currency"])], rows, left=3)
     if coverage:
         line(f"Tagged: {', '.join(f'{name} {percent(part)}' for name, part in coverage.items())} of the money")
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forecast.commands.company import generate
-from forecast.commands.console import CostOption, JsonOption, ScopeOption, emit, line
+from forecast.commands.console import CostOption, JsonOption, ScopeOption, emit, line, note
 from forecast.commands.home import Home
 from forecast.commands.ingest import read_moment
 from forecast.errors import InputError
@@ -47,7 +47,11 @@ def panel(
         check_suffix(out, PANEL_FILES)
     ledger = home.filled_ledger()
     frame = ledger.panel(filtered, names, freq, cost, moment, start=first, end=last)
-    head = {"currency": ledger.currency, "cost": cost, "scope": str(filtered), "by": list(names), "freq": freq}
+    rates = frame.attrs.get("rates", [])
+    head = {"currency": ledger.currency, "cost": cost, "scope": str(filtered), "by": list(names), "freq": freq, "rates": rates}
+    if not as_json:
+        for rate in rates:
+            note(f"forecast: in {head['currency']}: {rate['sentence']}")
     if out is not None:
         write_panel(frame, out)
         document = {**head, "out": str(out), "rows": len(frame), "series": int(frame["unique_id"].nunique())}

@@ -121,7 +121,9 @@ class Stores:
     def _opened_ledger(self) -> Ledger:
         if self._ledger is None:
             settings = self.settings
-            self._ledger = Ledger(settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine)
+            self._ledger = Ledger(
+                settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine, rules=settings.rules
+            )
         return self._ledger
 
     async def snapshot(self, cost: str = "effective", as_of: date | None = None, snapshot_id: str | None = None) -> Snapshot:

@@ -187,14 +187,33 @@ ITEM_COLUMNS: tuple[str, ...] = (COMMITMENT_ID, focus.RESOURCE_ID, focus.SKU_ID,
 """What a recurring item is known by, in order of preference: a commitment, a resource, a SKU, the words of the invoice."""
 
 
+def number_sql(rules: Sequence[Rule] = RULES, table: str = "") -> str:
+    """SQL of the number of the first rule that holds, from 1; 0 where none does. table : alias of the lines, where they have one.
+
+    Kind and treatment of a line are both read off it, so rules are tried once for the two.
+    """
+    cases = " ".join(f"WHEN {' AND '.join(_sql(one, table) for one in rule.conditions)} THEN {place}" for place, rule in enumerate(rules, start=1))
+    return f"CAST(CASE {cases} ELSE 0 END AS UTINYINT)" if cases else "0"
+
+
+def kind_of_number_sql(number: str, rules: Sequence[Rule] = RULES) -> str:
+    """SQL of the `charge_kind` that the rule with this number names. number : SQL of what `number_sql` says."""
+    return _chosen(number, ["other", *(rule.kind for rule in rules)])
+
+
+def treatment_of_number_sql(number: str, rules: Sequence[Rule] = RULES) -> str:
+    """SQL of the `treatment` that goes with the rule with this number."""
+    return _chosen(number, ["learn", *(rule.treatment for rule in rules)])
+
+
 def kind_sql(rules: Sequence[Rule] = RULES, table: str = "") -> str:
     """SQL of a line's `charge_kind`, from columns of the ledger (of `table`, where one is named)."""
-    return _cases([(rule, rule.kind) for rule in rules], "other", table)
+    return kind_of_number_sql(number_sql(rules, table), rules)
 
 
 def treatment_sql(rules: Sequence[Rule] = RULES, table: str = "") -> str:
     """SQL of a line's `treatment`; by the same rules as its kind."""
-    return _cases([(rule, rule.treatment) for rule in rules], "learn", table)
+    return treatment_of_number_sql(number_sql(rules, table), rules)
 
 
 def item_sql(table: str = "") -> str:
@@ -202,9 +221,9 @@ def item_sql(table: str = "") -> str:
     return f"coalesce({', '.join(f'''nullif(trim({_column(name, table)}), '')''' for name in ITEM_COLUMNS)}, '')"
 
 
-def _cases(rules: Sequence[tuple[Rule, str]], otherwise: str, table: str) -> str:
-    cases = " ".join(f"WHEN {' AND '.join(_sql(one, table) for one in rule.conditions)} THEN {_text(value)}" for rule, value in rules)
-    return f"CASE {cases} ELSE {_text(otherwise)} END" if cases else _text(otherwise)
+def _chosen(number: str, names: Sequence[str]) -> str:
+    """SQL of the name in the place of a number that counts from 0."""
+    return f"(CAST([{', '.join(map(_text, names))}] AS VARCHAR[]))[{number} + 1]"
 
 
 def _sql(condition: Condition, table: str) -> str:

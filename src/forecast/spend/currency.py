@@ -86,7 +86,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class RatesUsed:
-    """What an answer shows of the rates behind it: pair, days of the first and last charge, smallest and largest rate, oldest rate, who said so."""
+    """What an answer shows of the rates behind it: pair, days of the first and last charge, smallest and largest rate, and who said so.
+
+    oldest_rate, newest_rate : days of the rates, not of the charges. oldest_in_days : the most days that a rate was older than its charge.
+    """
 
     from_currency: str
     to_currency: str
@@ -94,9 +97,20 @@ class RatesUsed:
     last_day: dt.date
     lowest: Decimal
     highest: Decimal
+    oldest_rate: dt.date
+    newest_rate: dt.date
     oldest_in_days: int
     source: str
     way: str
+
+    @property
+    def sentence(self) -> str:
+        """`1 EUR is 1.0834 to 1.0871 USD (rates of 2026-02-20 to 2026-02-23, central bank; charges of 2026-02-20 to 2026-02-25)`."""
+        amounts = dict.fromkeys(format(amount, "f") for amount in (self.lowest, self.highest))
+        days = dict.fromkeys(day.isoformat() for day in (self.oldest_rate, self.newest_rate))
+        charged = dict.fromkeys(day.isoformat() for day in (self.first_day, self.last_day))
+        about = ", ".join(part for part in (" to ".join(days), "" if self.way == "quoted" else self.way, self.source) if part)
+        return f"1 {self.from_currency} is {' to '.join(amounts)} {self.to_currency} (rates of {about}; charges of {' to '.join(charged)})"
 
     def as_json(self) -> dict[str, str | int]:
         """Plain values; rates as decimal text, because a float would not be the rate that was used."""
@@ -107,9 +121,12 @@ class RatesUsed:
             "last_day": self.last_day.isoformat(),
             "lowest": format(self.lowest, "f"),
             "highest": format(self.highest, "f"),
+            "oldest_rate": self.oldest_rate.isoformat(),
+            "newest_rate": self.newest_rate.isoformat(),
             "oldest_in_days": self.oldest_in_days,
             "source": self.source,
             "way": self.way,
+            "sentence": self.sentence,
         }
 
 
@@ -217,6 +234,8 @@ class Rates:
             asked[-1],
             min(quote.decimal for quote in quotes),
             max(quote.decimal for quote in quotes),
+            min(quote.day for quote in quotes),
+            max(quote.day for quote in quotes),
             max((day - quote.day).days for day, quote in zip(asked, quotes, strict=True)),
             "; ".join(sources),
             quotes[0].way,

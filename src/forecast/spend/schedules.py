@@ -1,36 +1,29 @@
 """Known recurring items: projected from their schedule instead of learned. Seats, licences, the fee of a commitment, a term that renews.
 
-`charges.py` says which lines are `scheduled`, `one_off` or to `learn`. Here the three are taken apart (`split_history`), each scheduled item
-gets its `Schedules` entry (when it is charged, how much now, how it has moved), and `project` or `simulate` say what comes. An item that
-shows no schedule is given back to what is learnt, and so is a one-off that goes on day after day. No money is lost: learnable + one-offs +
-scheduled = the history, day by day.
+Each item of `split_history.py` gets its `Schedules` entry (when it is charged, how much now, how it has moved, when its term ends), and
+`project` or `simulate` say what comes.
 
 Uncertainty is the item's own: its amount moves at the turn of a month (hires, prices) as amounts of its kind have moved, and it may end, at
 any month as items of its kind have ended, at the end of a term more often. What has no schedule in the bill itself, such as taxes at a
 month's end, stays with `recurring.py`, which finds it by its days.
 
-Everything uses the days given and none after: cut the lines at a cutoff, and this is what was known then.
+Everything uses the days given and none after: cut the charges at a cutoff, and this is what was known then.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import InputError, SchemaError
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
-
-LINE_COLUMNS = ("leaf", "ds", "treatment", "kind", "item", "cost", "end")
-"""leaf : row number. ds : day on which the charge starts. treatment, kind, item : see `charges.py`. cost : money of one of the two costs.
-end : latest end (exclusive) of the charge periods in the row. One row or several a leaf, day and item; they add up."""
 
 CADENCES = ("none", "daily", "weekly", "monthly", "quarterly", "yearly")
 NONE, DAILY, WEEKLY, MONTHLY, QUARTERLY, YEARLY = range(len(CADENCES))
@@ -41,9 +34,6 @@ _SEEN = 4
 """Latest charges of an item that its cadence is read from."""
 TERM_DAYS = 80
 """A charge period this long is a term: the item may end with it."""
-
-RUNNING = (7, 14)
-"""A one-off that was charged on so many of the last so many days runs: a promotion that pays half of each day is a level while it lasts."""
 
 GRACE_DAYS = 5
 """An item whose charge is later than that has ended."""
@@ -57,6 +47,15 @@ LARGEST_CHANGE = 0.5
 """A larger change of an amount in one month (logarithm) is a new agreement and no growth."""
 
 
+_TYPES: dict[str, Any] = {
+    **dict.fromkeys(("kind", "item"), object),
+    **dict.fromkeys(("last", "term_end"), "datetime64[D]"),
+    **dict.fromkeys(("by_days", "month_end", "ended"), np.bool_),
+    **dict.fromkeys(("amount", "growth", "spread", "ending"), np.float64),
+    "term": np.int64,
+}
+
+
 @dataclass(frozen=True, eq=False)
 class Schedules:
     """Recurring items, one entry each in all arrays (m,).
@@ -64,8 +63,8 @@ class Schedules:
     leaf : row of the leaf. kind, item : as in the lines. cadence : number in `CADENCES`. last : day of the latest charge (datetime64[D]).
     amount : money of that charge. by_days : the amount is in proportion to the days of its month (a monthly fee by the day), or, of a daily
     item, in inverse proportion (a day's share of a monthly fee). month_end : charged on the last day of its months. term_end : first day
-    after the term that was paid for, NaT where there is none. ended : nothing more will come. growth : log change of the amount a month.
-    spread : log standard deviation of that change. ending : chance of ending in a month.
+    after the term that was agreed on, NaT where none is known; term : its days, 0 where none. ended : nothing more will come. growth : log
+    change of the amount a month. spread : log standard deviation of that change. ending : chance of ending in a month.
     """
 
     leaf: Ints
@@ -77,6 +76,7 @@ class Schedules:
     by_days: Booleans
     month_end: Booleans
     term_end: NDArray[np.datetime64]
+    term: Ints
     ended: Booleans
     growth: Floats
     spread: Floats
@@ -86,77 +86,47 @@ class Schedules:
     def __len__(self) -> int:
         return len(self.leaf)
 
+    def only(self, kept: Booleans) -> Schedules:
+        """The entries for which `kept` (m,) holds."""
+        arrays = {name: value[kept] for name, value in vars(self).items() if isinstance(value, np.ndarray)}
+        return Schedules(**arrays, n_leaves=self.n_leaves)
+
+    def record(self, leaf_ids: Sequence[str]) -> dict[str, list[Any]]:
+        """The entries as plain data, a list a column, with the leaves' names."""
+        frame = self.table()
+        frame["leaf"] = np.array(leaf_ids, dtype=object)[self.leaf]
+        days = {name: [None if pd.isna(day) else str(day)[:10] for day in frame[name]] for name in ("last", "term_end")}
+        return {str(name): days.get(str(name)) or frame[name].tolist() for name in frame.columns}
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, Sequence[Any]], leaf_ids: Sequence[str]) -> Schedules:
+        """The entries that `record` was made from; `leaf` is the row number in `leaf_ids`."""
+        place = {name: number for number, name in enumerate(leaf_ids)}
+        arrays: dict[str, Any] = {name: np.array(record[name], dtype=kind) for name, kind in _TYPES.items()}
+        arrays["leaf"] = np.array([place[name] for name in record["leaf"]], dtype=np.int64)
+        arrays["cadence"] = np.array([CADENCES.index(name) for name in record["cadence"]], dtype=np.int64)
+        return cls(**arrays, n_leaves=len(leaf_ids))
+
     def table(self) -> pd.DataFrame:
         """The entries as a frame, for people and for a snapshot's record; `leaf` is the row number."""
-        columns = ("leaf", "kind", "item", "last", "amount", "by_days", "month_end", "term_end", "ended", "growth", "spread", "ending")
+        columns = ("leaf", "kind", "item", "last", "amount", "by_days", "month_end", "term_end", "term", "ended", "growth", "spread", "ending")
         frame = pd.DataFrame({name: getattr(self, name) for name in columns})
         frame.insert(3, "cadence", np.array(CADENCES, dtype=object)[self.cadence])
         return frame
 
 
-@dataclass(frozen=True, eq=False)
-class SplitHistory:
-    """Daily cost of the leaves, (n_leaves, days) each: what is learnt, what happened once, and what is scheduled. They add up to everything."""
-
-    learnable: Floats
-    one_offs: Floats
-    scheduled: Floats
-    schedules: Schedules
-
-    @property
-    def total(self) -> Floats:
-        """What actuals and budgets count."""
-        return self.learnable + self.one_offs + self.scheduled
-
-
-def split_history(lines: pd.DataFrame, n_leaves: int, grid: pd.DatetimeIndex) -> SplitHistory:
-    """Take a ledger's lines apart. lines : columns of `LINE_COLUMNS`, days within `grid` (daily, naive UTC).
-
-    Raises SchemaError for a missing column, InputError for a row outside the leaves or the grid.
-    """
-    missing = [name for name in LINE_COLUMNS if name not in lines.columns]
-    if missing:
-        raise SchemaError(
-            f"lines have no column {missing[0]!r}", field=missing[0], got=list(map(str, lines.columns)), allowed=", ".join(LINE_COLUMNS)
-        )
-    day = grid.get_indexer(pd.DatetimeIndex(lines["ds"]).normalize())
-    leaf = lines["leaf"].to_numpy(dtype=np.int64)
-    if len(lines) and (day.min() < 0 or leaf.min() < 0 or leaf.max() >= n_leaves):
-        raise InputError("A line lies outside the leaves or the days of the history", field="lines", got=len(lines), allowed="lines of the history")
-    cost = lines["cost"].to_numpy(dtype=np.float64)
-    treatment = lines["treatment"].to_numpy(dtype=object)
-
-    def summed(rows: Booleans) -> Floats:
-        found = np.zeros((n_leaves, len(grid)))
-        np.add.at(found, (leaf[rows], day[rows]), cost[rows])
-        return found
-
-    known = (treatment == "scheduled") & (cost != 0.0)
-    items, keys = pd.factorize(pd.MultiIndex.from_frame(lines.loc[known, ["leaf", "kind", "item"]]), sort=True)
-    values = np.zeros((len(keys), len(grid)))
-    np.add.at(values, (items, day[known]), cost[known])
-    ends = np.full(len(keys), np.datetime64("NaT", "D"), dtype="datetime64[D]")
-    if len(keys):
-        latest = lines.loc[known, "end"].groupby(items).max()
-        ends[latest.index.to_numpy()] = latest.to_numpy().astype("datetime64[D]")
-    frame = keys.to_frame(index=False) if len(keys) else pd.DataFrame({"leaf": [], "kind": [], "item": []})
-    frame.columns = pd.Index(["leaf", "kind", "item"])
-    schedules = find_schedules(frame, values, ends, grid, n_leaves)
-    once = treatment == "one_off"
-    once[once] = ~_running(lines.loc[once, ["leaf", "kind", "item"]], day[once], len(grid))
-    learnable = summed(~known & ~once)
-    scheduled = np.zeros((n_leaves, len(grid)))
-    kept = schedules.cadence != NONE
-    owner = frame["leaf"].to_numpy(dtype=np.int64)
-    np.add.at(scheduled, owner[kept], values[kept])
-    np.add.at(learnable, owner[~kept], values[~kept])
-    return SplitHistory(learnable, summed(once), scheduled, _only(schedules, kept))
-
-
-def find_schedules(items: pd.DataFrame, values: Floats, ends: NDArray[np.datetime64], grid: pd.DatetimeIndex, n_leaves: int) -> Schedules:
+def find_schedules(
+    items: pd.DataFrame,
+    values: Floats,
+    ends: NDArray[np.datetime64],
+    grid: pd.DatetimeIndex,
+    n_leaves: int,
+    terms: tuple[NDArray[np.datetime64], Ints] | None = None,
+) -> Schedules:
     """Read each item's schedule off its charges; `cadence` is NONE where they show none.
 
-    items : (m rows) leaf, kind, item. values : (m, days) money. ends : (m,) latest end of a charge period.
+    items : (m rows) leaf, kind, item. values : (m, days) money. ends : (m,) latest end of a charge period. terms : (m,) ends and lengths
+    in days of terms that other lines speak of, NaT and 0 where none does.
     """
     m, periods = values.shape
     days = grid.to_numpy().astype("datetime64[D]")
@@ -164,11 +134,15 @@ def find_schedules(items: pd.DataFrame, values: Floats, ends: NDArray[np.datetim
     places = _latest(charged)  # (m, _SEEN) columns of the latest charges, newest first, -1 where there are fewer
     newest = np.maximum(places[:, 0], 0)
     last = days[newest] if periods else np.empty(0, dtype="datetime64[D]")
-    term = (ends - last).astype("timedelta64[D]").astype(np.float64) if m else np.empty(0)
-    cadence = _cadence(places, np.nan_to_num(term), periods)
+    paid = np.where(np.isnat(ends), 0, (ends - last).astype("timedelta64[D]").astype(np.int64))
+    cadence = _cadence(places, paid.astype(np.float64), periods)
     cadence[(cadence == DAILY) & _gappy(charged, newest)] = NONE
-    is_term = (term >= TERM_DAYS) & (cadence != DAILY)
-    term_end = np.where(is_term, ends, np.datetime64("NaT", "D"))
+    is_term = (paid >= TERM_DAYS) & (cadence != DAILY)
+    term_end, term = np.where(is_term, ends, np.datetime64("NaT", "D")), np.where(is_term, paid, 0)
+    if terms is not None:
+        # A fee that went on after the end of the term is paid by the month now, and nobody knows for how long.
+        told = ~is_term & (terms[0] > last)
+        term_end, term = np.where(told, terms[0], term_end), np.where(told, terms[1], term)
     in_month, to_end = grid.days_in_month.to_numpy(), (grid.days_in_month - grid.day).to_numpy()
     month_end = (to_end[newest] == 0) & (places[:, 1] >= 0) & (to_end[np.maximum(places[:, 1], 0)] == 0)
     month_end &= np.isin(cadence, (MONTHLY, QUARTERLY, YEARLY)) & (in_month[newest] + in_month[np.maximum(places[:, 1], 0)] < 62)
@@ -193,6 +167,7 @@ def find_schedules(items: pd.DataFrame, values: Floats, ends: NDArray[np.datetim
         by_days,
         month_end,
         term_end,
+        term.astype(np.int64),
         ended.astype(np.bool_),
         growth,
         spread,
@@ -228,8 +203,12 @@ def simulate(schedules: Schedules, start: dt.date, horizon: int, n_paths: int, r
             steps[0] = 0.0
             lasts = rng.geometric(min(max(float(schedules.ending[row]), 1e-9), 1.0), n_paths)
             renewed = rng.geometric(1.0 - RENEWAL, n_paths)
-            level = np.exp(np.cumsum(steps, axis=0))[months[row]]
-            total += money[row][:, None] * level * (lasts[None, :] > months[row][:, None]) * (renewed[None, :] > renewals[row][:, None])
+            level = np.exp(np.cumsum(steps, axis=0)) * (lasts[None, :] > np.arange(turns)[:, None])  # (turns, n_paths)
+            due = np.flatnonzero(money[row])
+            came = money[row, due, None] * level[months[row, due]]
+            if renewals[row].any():
+                came *= renewed[None, :] > renewals[row, due, None]
+            total[due] += came
         yield leaf, total
 
 
@@ -253,21 +232,9 @@ def _plan(schedules: Schedules, start: dt.date, horizon: int) -> tuple[Floats, I
     factor = np.where(schedules.by_days[:, None], np.where(cadence == DAILY, 1.0 / relative, relative), 1.0)
     money = np.where(due & ~schedules.ended[:, None], schedules.amount[:, None] * factor, 0.0)
     has_end = ~np.isnat(schedules.term_end)
-    term = np.where(has_end, (schedules.term_end - schedules.last).astype("timedelta64[D]").astype(np.int64), 1)
-    renewals = np.where(has_end[:, None], since // np.maximum(term, 1)[:, None], 0)
+    beyond = (days[None, :] - np.where(has_end, schedules.term_end, days[-1])[:, None]).astype("timedelta64[D]").astype(np.int64)
+    renewals = np.where(has_end[:, None] & (beyond >= 0), 1 + beyond // np.maximum(schedules.term, 1)[:, None], 0)
     return money, np.maximum(months, 0), np.maximum(renewals, 0)
-
-
-def _running(items: pd.DataFrame, day: Ints, periods: int) -> Booleans:
-    """(lines,) whether the line's item runs at the end of the history; all lines of such an item do."""
-    if not len(items):
-        return np.zeros(0, dtype=np.bool_)
-    item, keys = pd.factorize(pd.MultiIndex.from_frame(items))
-    least, width = RUNNING
-    recent = np.zeros((len(keys), width), dtype=np.bool_)
-    late = day >= periods - width
-    recent[item[late], day[late] - (periods - width)] = True
-    return np.asarray(recent.sum(axis=1) >= least)[item]
 
 
 def _latest(charged: Booleans) -> Ints:
@@ -372,8 +339,3 @@ def _ending(charged: Booleans, ended: Booleans, kind: Ints, kinds: int) -> Float
     lived = (np.where(ended, last, periods - 1) - first + 1) / 30.4
     months = np.bincount(kind, weights=lived, minlength=kinds)
     return np.asarray((np.bincount(kind, weights=ended.astype(np.float64), minlength=kinds) + 1.0) / (months + EXPECTED_MONTHS))[kind]
-
-
-def _only(schedules: Schedules, kept: Booleans) -> Schedules:
-    arrays = {name: value[kept] for name, value in vars(schedules).items() if isinstance(value, np.ndarray)}
-    return Schedules(**arrays, n_leaves=schedules.n_leaves)

@@ -14,6 +14,7 @@ from forecast.adapters.focus_columns import MONEY, SLASHED_DATE, DateOrder, is_d
 from forecast.adapters.formats.base import REFUSED, Reading, tags_sql
 from forecast.adapters.formats.mapping import TableMapping, addition
 from forecast.adapters.formats.pages import refusal
+from forecast.adapters.json_rows import LONG_NUMBER
 from forecast.errors import SchemaError
 from forecast.spend import focus
 
@@ -60,6 +61,14 @@ class MappedFormat:
     def reading(self) -> Reading:
         return self.mapping.reading
 
+    @property
+    def delimiter(self) -> str | None:
+        return self.mapping.delimiter
+
+    @property
+    def encoding(self) -> str | None:
+        return self.mapping.encoding
+
     def recognise(self, sample: Sample) -> str | None:
         names = {name.strip().lower() for name in (*sample.columns, *sample.keys)}
         if not all(name.lower() in names for name in self.mapping.wanted):
@@ -67,7 +76,7 @@ class MappedFormat:
         return f"it has all {len(self.mapping.wanted)} columns of the mapping {self.mapping.name}"
 
     def rows(self, connection: duckdb.DuckDBPyConnection, file: BillFile) -> Rows:
-        return table_rows(connection, file)
+        return table_rows(connection, file, delimiter=self.delimiter, encoding=self.encoding)
 
     def columns(self, rows: Rows) -> Mapping[str, str]:
         """SchemaError names the columns that the table lacks and the lines of the mapping that name them."""
@@ -165,7 +174,9 @@ class _Table:
         else:
             number = f"TRY_CAST({self._digits(text)} AS {read_as})"
             if sql_type == "JSON":
-                number = f"CASE WHEN json_type({reference}) = 'VARCHAR' THEN {number} ELSE TRY_CAST({text} AS {read_as}) END"
+                # Numbers of JSON have a point, whatever the mapping says of text; long ones come as text, so that they keep their digits.
+                is_text = f"json_type({reference}) = 'VARCHAR' AND NOT regexp_full_match({text}, {quoted_text(LONG_NUMBER)})"
+                number = f"CASE WHEN {is_text} THEN {number} ELSE TRY_CAST({text} AS {read_as}) END"
         whole = number if factor is None else f"CAST({number} * {factor} AS {MONEY})"
         marks = f"the decimal mark {self.mapping.decimal!r} and " + (
             f"{self.mapping.thousands!r} for thousands" if self.mapping.thousands else "none for thousands"

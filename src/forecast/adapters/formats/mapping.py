@@ -16,6 +16,9 @@
     length = "day"
     [tags]                          tag = column of the file
     team = "Kostenstelle"
+    [file]                          of a CSV file: what separates its columns, and its encoding where it is not UTF-8
+    delimiter = ";"
+    encoding = "windows-1252"
     [reading]                       mode "append" (the default), "merge" with a key of columns, "replace"
     mode = "merge"
     key = ["Position"]
@@ -34,6 +37,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from forecast.adapters.csv_rows import DELIMITERS
 from forecast.adapters.formats.base import Mode, Reading
 from forecast.errors import InputError, SchemaError
 from forecast.spend import focus
@@ -44,6 +48,18 @@ Length = Literal["hour", "day", "month"]
 DATE_FORMATS = ("iso", "ymd", "mdy", "dmy", "epoch", "epoch_ms")
 DECIMAL_MARKS, THOUSANDS_MARKS = (".", ","), ("", ",", ".", "'", " ")
 
+ENCODINGS = (
+    "utf-8",
+    "utf-16",
+    "utf-16-le",
+    "utf-16-be",
+    *(f"windows-125{number}" for number in range(9)),
+    "iso-8859-1",
+    "iso-8859-15",
+    "shift_jis",
+    "gb18030",
+)
+
 _SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     "columns": None,
     "constants": None,
@@ -51,6 +67,7 @@ _SECTIONS: Mapping[str, tuple[str, ...] | None] = {
     "amounts": ("decimal", "thousands", "unit", "symbol"),
     "dates": ("format",),
     "period": ("column", "length"),
+    "file": ("delimiter", "encoding"),
     "reading": ("mode", "key"),
 }
 """Sections and the names that each may hold; None: any column or tag."""
@@ -74,6 +91,8 @@ class TableMapping:
     date_format: str = "iso"
     period_column: str | None = None
     period_length: Length | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
     reading: Reading = field(default_factory=Reading)
     lines: Mapping[str, int] = field(default_factory=dict)
 
@@ -144,6 +163,8 @@ class _Reader:
             date_format=self._date_format(length),
             period_column=period_column,
             period_length=length,  # type: ignore[arg-type]
+            delimiter=self._one_of("file", "delimiter", DELIMITERS, "") or None,
+            encoding=self._one_of("file", "encoding", ENCODINGS, "") or None,
             reading=self._reading(columns),
             lines=self._lines(columns, tags),
         )
