@@ -1,7 +1,8 @@
 """Are the intervals and overrun probabilities of totals right on generated companies? Writes benchmarks/calibration.json.
 
 Scenario `calibration_company_v2`: companies of seeds 11 to 30, which nothing was tuned on (8 teams, 548 days, incidents, ingested into a
-ledger), six cutoffs 28 days apart, SpendForecaster with its defaults, totals of 7, 28 and 91 days of every leaf and every node above.
+ledger), six cutoffs 28 days apart, SpendForecaster with its defaults on what can be learnt and schedules beside it, as `train` fits them,
+totals of 7, 28 and 91 days of every leaf and every node above.
 Judged twice: against what came, and against the known truth, 200 futures from the company's state at each cutoff: how many of them fall
 into an interval, and what the true probability is to overrun budgets from 90 to 125 % of the run rate (teams and the company).
 Beside it the points of the two usual rules, the run rate and last week again.
@@ -16,7 +17,7 @@ import json
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,16 +26,15 @@ import numpy as np
 import pandas as pd
 
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.spend_history import SpendHistory, read_history
 from forecast.company.generate import generate
 from forecast.evaluation.backtest import backtest, overrun_column
 from forecast.evaluation.cutoffs import rolling_cutoffs
 from forecast.evaluation.reliability import coverage_table
 from forecast.evaluation.summary import INTERVALS, quantile_column, summarise
 from forecast.forecasters.combination import SpendForecaster
+from forecast.forecasters.scheduled import ScheduledForecaster
 from forecast.spend.dimensions import LEAF_DIMENSIONS
-from forecast.spend.hierarchy import Hierarchy, build_hierarchy
-from forecast.spend.panel import fill_spend, to_matrix
-from forecast.spend.scope import Scope
 
 SCENARIO = "calibration_company_v2"
 SEEDS = range(11, 31)
@@ -46,31 +46,23 @@ LEVELS = ("leaf", "team", "company")
 NUMBERS = ("wape", "wape_run_rate", "wape_seasonal_naive", "bias", "scaled_crps", "brier")
 
 
-def company_panel(seed: int) -> tuple[pd.DataFrame, Hierarchy]:
-    """Leaf panel and hierarchy of one generated company, by way of files and the ledger."""
+def company_history(seed: int) -> SpendHistory:
+    """Leaf history of one generated company, by way of files and the ledger."""
     with tempfile.TemporaryDirectory() as folder:
         bill = Path(folder) / "bill.parquet"
         generate(seed, days=DAYS, teams=TEAMS).rows.to_parquet(bill)
         ledger = Ledger(Path(folder) / "ledger")
         ledger.ingest([bill], received_at=datetime(2026, 11, 1, tzinfo=UTC))
-        rows = ledger.panel(Scope(), LEAF_DIMENSIONS, "D", "effective", None)
-    totals = rows.assign(total=rows["y"].abs()).groupby(list(LEAF_DIMENSIONS), as_index=False)["total"].sum()
-    hierarchy, ids = build_hierarchy(totals, LEAF_DIMENSIONS)
-    keyed = rows.drop(columns="unique_id").merge(totals.assign(unique_id=ids), on=list(LEAF_DIMENSIONS))
-    matrix = fill_spend(to_matrix(keyed.groupby(["unique_id", "ds"], as_index=False)["y"].sum(), "D"))
-    dense = {
-        "unique_id": np.repeat(matrix.ids, matrix.n_periods),
-        "ds": np.tile(matrix.ds, matrix.n_series),
-        "y": matrix.values.ravel(),
-    }
-    return pd.DataFrame(dense), hierarchy
+        last = date.fromisoformat(ledger.summary()["last_day"])
+        return read_history(ledger, LEAF_DIMENSIONS, last)
 
 
 def judge(seed: int) -> pd.DataFrame:
     """Backtest rows of one company; those of teams and the company know their true distribution."""
-    panel, hierarchy = company_panel(seed)
-    cutoffs = rolling_cutoffs(panel["ds"].max(), CUTOFFS, STEP, max(TOTALS))
-    rows = backtest(SpendForecaster(), panel, cutoffs=cutoffs, totals=TOTALS, n_paths=500, seed=7, hierarchy=hierarchy, budgets=BUDGETS).rows
+    history = company_history(seed)
+    cutoffs = rolling_cutoffs(history.matrix.ds[-1], CUTOFFS, STEP, max(TOTALS))
+    forecaster = ScheduledForecaster(SpendForecaster(), history.lines, history.matrix.ids)
+    rows = backtest(forecaster, history.panel, cutoffs=cutoffs, totals=TOTALS, n_paths=500, seed=7, hierarchy=history.hierarchy, budgets=BUDGETS).rows
     truth = {cutoff: generate(seed, days=DAYS, teams=TEAMS, cutoff=cutoff.date(), futures=FUTURES, horizon=max(TOTALS)).futures for cutoff in cutoffs}
     return _with_truth(rows[rows["level"].isin(LEVELS)].assign(seed=seed), truth)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
-from company_generation import ROOT, timed  # noqa: E402
+from company_generation import ROOT, timed
 
 LIMITS = {
     "ingest_parquet_10_million_v1": {"lines_per_second": 150_000, "peak_gib": 4.0},

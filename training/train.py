@@ -201,15 +201,17 @@ def _path_count(settings: Settings, leaves: int) -> int:
 
 
 def _detector(history: SpendHistory, settings: Settings) -> dict[str, Any]:
+    from forecast.anomalies.known_money import with_known_money
     from forecast.anomalies.snapshot_detector import fit_snapshot_detector
 
-    hierarchy = history.hierarchy
-    return fit_snapshot_detector(
+    hierarchy, parts = history.hierarchy, history.parts
+    arrays = fit_snapshot_detector(
         hierarchy.node_ids,
-        hierarchy.aggregate(history.matrix.values),
+        hierarchy.aggregate(history.matrix.values - parts.scheduled),
         first_day=history.matrix.ds[0].date(),
         false_alarms_per_month=settings.false_alarms_per_month,
     )
+    return with_known_money(arrays, hierarchy.aggregate(parts.scheduled + parts.one_offs))
 
 
 def _known_values(ledger: Ledger, history: SpendHistory) -> dict[str, list[str]]:

@@ -31,6 +31,8 @@ class Settings(BaseSettings):
     home: Path = Field(default=Path(".forecast"), description="folder of all state")
     ledger: str | None = Field(default=None, description="folder or s3://, gs://, abfss:// address of the Delta table")
     ledger_options: dict[str, str] = Field(default_factory=dict, description="what the object store of the ledger needs and is no secret")
+    currency: str | None = Field(default=None, description="currency of answers; by default the ledger's first")
+    rates: Path | None = Field(default=None, description="exchange rates (CSV or TOML); by default rates.csv in the home, if any")
     rules: Path | None = Field(default=None, description="rules file (TOML): what counts as AI spend, where dimensions come from")
     prices: Path | None = Field(default=None, description="price table (CSV) in place of the shipped list prices")
     records: str | None = Field(default=None, description="SQLAlchemy address of the records; PostgreSQL or SQLite")

@@ -372,6 +372,14 @@ def test_file_that_changes_while_it_is_read_is_refused_by_its_name(ledger: Ledge
     assert ledger.is_empty
 
 
+def test_files_of_one_name_in_two_folders_are_two_files(ledger: Ledger, tmp_path: Path) -> None:
+    paths = [write_csv(tmp_path / name / "bill.csv", rows) for name, rows in [("a", ROWS[:4]), ("b", [*ROWS[3:], row(BilledCost="much")])]]
+    report = ingest(ledger, *paths)
+    assert report.files == tuple(str(path) for path in paths)
+    assert (report.rows_read, report.accepted, report.unchanged, report.quarantined) == (9, 7, 1, 1)
+    assert (report.reasons[0].file, report.reasons[0].line) == (str(paths[1]), 6)
+
+
 # A table of one's own
 
 

@@ -36,8 +36,6 @@ from tests.adapters.formats.cloud_bills import write_csv as write_table
 from tests.adapters.formats.cloud_bills import write_parquet as write_typed
 from tests.adapters.ledger_rows import cost_sum, moment, row, write_csv, write_ndjson, write_parquet
 
-pytestmark = pytest.mark.skipif(not hasattr(Ledger, "retry_quarantine"), reason="the ledger does not ask for it yet")
-
 FIRST, THEN, LATER, NOW = (moment(text) for text in ("2026-06-01", "2026-06-02", "2026-06-03", "2026-07-01"))
 ROWS = [row(ResourceId=f"r{number}", EffectiveCost=f"{number}.25") for number in range(1, 5)]
 BROKEN = "broken"
@@ -251,7 +249,8 @@ def test_retry_that_is_killed_before_the_file_is_written_doubles_nothing(
 ) -> None:
     bad = [row(**ROWS[0] | {"EffectiveCost": f"broken {number}", "x_Id": f"b{number}" if mode == "merge" else None}) for number in range(2)]
     good = [values | {"x_Id": values["ResourceId"] if mode == "merge" else None} for values in ROWS]
-    options: dict[str, Any] = {"append": {}, "merge": {"key": "x_Id"}, "replace": {"replace": True}}[mode]
+    ways: dict[str, dict[str, Any]] = {"append": {}, "merge": {"key": "x_Id"}, "replace": {"replace": True}}
+    options = ways[mode]
     ingest(ledger, write_csv(tmp_path / "bill.csv", [*good, *bad]), **options)
     mend(ledger, "broken 0", mended[0])
 
@@ -432,7 +431,7 @@ FORMATS: dict[str, Written] = {
     ),
     "opencost clouds": lambda d, v: lines_of(
         d / "a.json",
-        {"code": 200, "data": {"sets": [{"cloudCosts": {"a": test_opencost.cloud_cost(), "b": test_opencost.cloud_cost(v, window=None)}}]}},
+        {"code": 200, "data": {"sets": [{"cloudCosts": {"a": test_opencost.cloud_cost(), "b": test_opencost.cloud_cost(v)}}]}},
     ),
     "gpu hours": lambda d, v: write_table(
         d / "a.csv",
@@ -508,8 +507,8 @@ PRICE = "provider,model,meter,tier,context,unit,price,currency,valid_from\n"
     [
         (
             test_openai_costs.page(test_openai_costs.bucket(0, test_openai_usage.completions(input_tokens=10**6, output_tokens=10**6))),
-            "OpenAI,gpt-4o-2024-08-06,input,,,1M tokens,2,USD,2024-01-01\n",
-            "OpenAI,gpt-4o-2024-08-06,output,,,1M tokens,8,USD,2024-01-01\n",
+            "OpenAI,gpt-4o-2024-08-06,input,,,1M Tokens,2,USD,2024-01-01\n",
+            "OpenAI,gpt-4o-2024-08-06,output,,,1M Tokens,8,USD,2024-01-01\n",
             "10",
         ),
         (
@@ -518,8 +517,8 @@ PRICE = "provider,model,meter,tier,context,unit,price,currency,valid_from\n"
                     1, test_anthropic_usage.messages(cache_creation=None, cache_read_input_tokens=0, server_tool_use=None, output_tokens=10**6)
                 )
             ),
-            "Anthropic,claude-sonnet-4-20250514,input,,,1M tokens,2,USD,2024-01-01\n",
-            "Anthropic,claude-sonnet-4-20250514,output,,,1M tokens,8,USD,2024-01-01\n",
+            "Anthropic,claude-sonnet-4-20250514,input,,,1M Tokens,2,USD,2024-01-01\n",
+            "Anthropic,claude-sonnet-4-20250514,output,,,1M Tokens,8,USD,2024-01-01\n",
             "8.003",
         ),
     ],

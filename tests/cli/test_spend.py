@@ -13,6 +13,7 @@ from forecast.adapters.records import Records
 from forecast.commands.company import write_company
 from forecast.company.generate import generate
 from forecast.config import load_settings
+from tests.adapters.ledger_rows import row, write_csv
 from tests.cli.homes import Commands
 
 
@@ -72,6 +73,19 @@ def test_quarantined_rows_are_told_with_reason_and_place(forecast: Commands, emp
     assert ran.code == 3, ran.err
     assert "faulty.csv, line 5, column EffectiveCost" in ran.out
     assert "quarantined" in ran.out
+
+
+def test_mended_row_is_taken_in_from_quarantine(forecast: Commands, empty_home: Path, tmp_path: Path) -> None:
+    write_csv(tmp_path / "faulty.csv", [row(), row(EffectiveCost="many")])
+    assert forecast("ingest", tmp_path / "faulty.csv").code == 3
+    assert forecast("ingest", "--retry-quarantine", "--json").code == 3
+    (kept,) = (empty_home / "quarantine").iterdir()
+    kept.write_text(kept.read_text().replace('"EffectiveCost": "many"', '"EffectiveCost": "3.5"'))
+    ran = forecast("ingest", "--retry-quarantine", "--json")
+    assert (ran.code, ran.document["accepted"], ran.document["quarantined"]) == (0, 1, 0)
+    assert not list((empty_home / "quarantine").iterdir())
+    assert forecast("doctor", "--json").document["ledger"]["rows"] == 2
+    assert forecast("ingest", "--retry-quarantine", tmp_path / "faulty.csv").code == 2
 
 
 @pytest.mark.parametrize(("content", "told"), [(b"", "empty"), (b"PAR1 and then nothing", "faulty"), (b"a,b\n1,2\n", "column")])

@@ -151,9 +151,7 @@ def test_answer_shows_the_rates_behind_it() -> None:
         "central bank",
         "quoted",
     )
-    assert used.sentence == (
-        "1 EUR is 1.08 to 1.1 USD (rates of 2026-02-20 to 2026-02-23, central bank; charges of 2026-02-21 to 2026-02-25)"
-    )
+    assert used.sentence == ("1 EUR is 1.08 to 1.1 USD (rates of 2026-02-20 to 2026-02-23, central bank; charges of 2026-02-21 to 2026-02-25)")
     assert used.as_json()["lowest"] == "1.08"
 
 

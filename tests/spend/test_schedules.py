@@ -240,6 +240,17 @@ def test_seats_go_on_growing_as_they_have_grown() -> None:
     np.testing.assert_allclose(months, grown[-1] * np.exp(entry["growth"] * np.arange(1, 5)))
 
 
+def test_hires_in_the_middle_of_a_month_are_growth_and_not_certainty() -> None:
+    steady = 20.0 * np.exp(0.02 * (GRID.month - 1 + (GRID.day >= 15)))
+    entry = schedule(lines(GRID, list(steady)))
+    assert not entry["by_days"]
+    assert entry["growth"] == pytest.approx(0.02 * 7 / 19)
+    rng = np.random.default_rng(1)
+    moves = np.cumsum(0.04 * rng.standard_normal(9))
+    restless = schedule(lines(GRID, list(20.0 * np.exp(moves[GRID.month - 1 + (GRID.day >= 15)]))))
+    assert restless["spread"] > 0.02
+
+
 def test_new_agreement_is_no_growth() -> None:
     assert schedule(used_by_the_day([100.0] * 5 + [400.0] * 3))["growth"] == pytest.approx(0.0, abs=1e-12)
     assert come(used_by_the_day([100.0] * 5 + [400.0] * 3), 30).sum() == pytest.approx(400.0)
@@ -311,6 +322,21 @@ def test_fee_that_went_on_after_its_term_is_paid_by_the_month() -> None:
     )
     table = split(upfront, fees, grid=grid).schedules.table().set_index("kind")
     assert np.isnat(table["term_end"].to_numpy()[table.index == "commitment_fee"]).all()
+
+
+@pytest.mark.parametrize("days", [45, 180, 1095])
+def test_term_of_any_length_is_paid_again_at_its_end_or_not_and_is_no_level(days: int) -> None:
+    bought = pd.Timestamp("2025-09-20") - pd.Timedelta(days=days)
+    grid = pd.date_range(min(bought, pd.Timestamp("2025-01-01")), "2025-08-31", freq="D")
+    part = lines([str(bought.date())], 5000.0, length=days, kind="commitment_purchase")
+    parts = split(part, grid=grid)
+    assert not parts.learnable.any()
+    certain = Schedules(**{**vars(parts.schedules), "ending": np.zeros(1)})
+    money = project(certain, START, 40)[0]
+    assert np.flatnonzero(money).tolist() == [(dt.date(2025, 9, 20) - START).days]
+    assert money.sum() == pytest.approx(RENEWAL * 5000.0)
+    over = split(part, grid=pd.date_range(grid[0], "2025-10-15", freq="D")).schedules
+    assert over.ended.all()
 
 
 # Paths

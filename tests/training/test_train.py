@@ -11,8 +11,11 @@ import pytest
 
 from forecast.adapters.artifacts import ArtifactStore, load_forecaster
 from forecast.errors import ConfigError, InputError, InsufficientHistoryError, NotFoundError
+from forecast.forecasters.scheduled import with_schedules
 from forecast.spend.periods import Period
+from forecast.spend.schedules import CADENCES, Schedules
 from forecast.spend.scope import Scope
+from forecast.workflows.spikes import SpendRow, anomaly_answer
 from tests.training.homes import LAST, NOW, QUICK, TrainingHome, make_home
 from training.specs import Spec
 from training.tracking import Tracking
@@ -69,16 +72,42 @@ def test_same_ledger_and_settings_give_the_same_snapshot_and_a_new_version(train
 
 
 def test_the_registered_forecaster_makes_the_snapshots_paths_again(trained: Trained, tmp_path: Path) -> None:
-    """The artifact that MLflow holds, and not a pickle of anything, is what the snapshot came from."""
+    """The artifact that MLflow holds, and not a pickle of anything, is what the snapshot came from; its schedules are its own record."""
     home, report, _ = trained
     tracking = Tracking(home.settings)
     assert tracking.champion("quick") == report.version
     forecaster = load_forecaster(tracking.download("quick", report.version, tmp_path))
     snapshot = home.store.open(report.snapshot_id)
-    paths = forecaster.simulate((snapshot.horizon_end - snapshot.cutoff).days - 1, home.settings.paths, home.settings.seed)
+    learnt = forecaster.simulate((snapshot.horizon_end - snapshot.cutoff).days - 1, home.settings.paths, home.settings.seed)
+    schedules = Schedules.of_record(snapshot.meta["schedules"], snapshot.hierarchy.leaf_ids)
+    assert len(schedules)
+    paths = with_schedules(learnt, schedules, snapshot.hierarchy.leaf_ids, home.settings.seed)
     np.testing.assert_array_equal(paths.values[:, :40], snapshot.leaf_paths[:, :40])
     same = ArtifactStore(home.settings.models_folder).load(report.artifact)
     np.testing.assert_array_equal(same.simulate(7, 10, 1).values, forecaster.simulate(7, 10, 1).values)
+
+
+def test_licences_are_forecast_from_their_schedule_and_nothing_is_strange_about_them(trained: Trained) -> None:
+    home, report, _ = trained
+    snapshot = home.store.open(report.snapshot_id)
+    schedules = Schedules.of_record(snapshot.meta["schedules"], snapshot.hierarchy.leaf_ids)
+    running = (schedules.cadence == CADENCES.index("daily")) & ~schedules.ended
+    licences, october = schedules.leaf[running], schedules.amount[running]
+    assert len(licences)
+    # A day's share of a monthly fee: November has a day less, and otherwise seats as they were.
+    november = snapshot.leaf_paths[licences, :30].mean(axis=(1, 2))
+    np.testing.assert_allclose(november, october * 31 / 30, rtol=0.1)
+    # A seat taken or given back was known on its day, so it is no incident of the past.
+    of_schedules = set(schedules.leaf.tolist())
+    nodes = [str(node) for node, members in zip(snapshot.hierarchy.nodes, snapshot.hierarchy.members, strict=True) if set(members) <= of_schedules]
+    assert nodes
+    costs = {name: snapshot.scope_history(Scope.parse(name))[-100:] for name in nodes}
+    rows = [
+        SpendRow(Scope.parse(name), LAST - timedelta(days=99 - day), float(cost))
+        for name, all_days in costs.items()
+        for day, cost in enumerate(all_days)
+    ]
+    assert not [row for row in anomaly_answer(snapshot, rows)["rows"] if row["is_anomaly"]]
 
 
 def test_the_run_in_mlflow_has_params_metrics_plots_card_and_dataset(trained: Trained) -> None:

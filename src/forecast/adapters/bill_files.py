@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -55,7 +57,10 @@ def find_files(paths: Sequence[str | Path]) -> list[BillFile]:
     if not found:
         raise InputError("Nothing to ingest: no path was given", field="path", got=None, allowed="at least one file or folder")
     unique = {file.path.resolve(): file for file in reversed(found)}
-    return [file for file in found if unique[file.path.resolve()] is file]
+    files = [file for file in found if unique[file.path.resolve()] is file]
+    # Rows are told apart by the names of their files, so two files of one name go by their paths.
+    times = Counter(file.name for file in files)
+    return [replace(file, name=str(file.path)) if times[file.name] > 1 else file for file in files]
 
 
 def file_digest(path: Path) -> str:

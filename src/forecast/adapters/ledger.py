@@ -26,13 +26,14 @@ from forecast.adapters.delivery import Covers, Delivery, digest_of
 from forecast.adapters.duck import execute, quoted_name
 from forecast.adapters.formats.base import BillFormat, Reading
 from forecast.adapters.formats.registry import Recognised, by_name, recognise, shipped_formats
-from forecast.adapters.ingest_report import IngestReport, RejectedRow
+from forecast.adapters.ingest_report import IngestReport, RejectedRow, RetryReport
 from forecast.adapters.ledger_currency import Exchange, Reporting, first_currency, held_currencies
 from forecast.adapters.ledger_ingest import known_report, take_in
 from forecast.adapters.ledger_summary import summary_of
 from forecast.adapters.ledger_table import SCHEMA, Scan, TablePlace, dimension_column, entries_sql, in_force_sql, naive_utc, scan_of
 from forecast.adapters.object_store import reaching
 from forecast.adapters.quarantine import Quarantine
+from forecast.adapters.quarantine_retry import retry
 from forecast.adapters.rules import load_rules
 from forecast.adapters.staging import Progress
 from forecast.errors import ConfigError, InputError
@@ -136,6 +137,35 @@ class Ledger:
                 progress=progress,
                 reporting=self._reporting,
             )
+
+    def retry_quarantine(
+        self, *, received_at: dt.datetime, formats: Sequence[BillFormat] | None = None, progress: Progress | None = None
+    ) -> RetryReport:
+        """Take in what was mended in quarantine, and files that can be read by now, as parts of the deliveries that they came with.
+
+        received_at : now, UTC where it has no zone. formats : those that are known; the shipped ones by default. Raises InputError where
+        a file of the quarantine is not what was written there any more.
+        """
+        rules = self._rules if isinstance(self._rules, Rules) else load_rules(self._rules)
+        with self._exclusive() as spill:
+
+            def take(delivery: Delivery, recognised: Mapping[BillFile, Recognised]) -> IngestReport:
+                if (report := known_report(self._place.opened(), delivery)) is not None:
+                    return report
+                return take_in(
+                    self._place,
+                    delivery,
+                    recognised,
+                    rules=rules,
+                    quarantine=self.quarantine,
+                    spill=spill,
+                    threads=self._threads,
+                    progress=progress,
+                    reporting=self._reporting,
+                )
+
+            known = shipped_formats() if formats is None else formats
+            return retry(self.quarantine, take, formats=known, rules=rules, received_at=naive_utc(received_at), folder=spill)
 
     def _recognised(
         self, files: Sequence[BillFile], formats: Sequence[BillFormat], wanted: str

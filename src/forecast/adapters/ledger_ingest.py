@@ -57,6 +57,9 @@ def known_report(table: DeltaTable | None, delivery: Delivery) -> IngestReport |
         about = json.loads(entry["about"]) if "about" in entry else {}
         if about.get("digest") == delivery.digest and not about.get("again"):
             before = IngestReport.from_dict(json.loads(entry["report"]))
+            if before.bad_files:
+                # What could not be read then may be read now, by a newer program or another format.
+                return None
             return replace(
                 before,
                 delivery_id=delivery.delivery_id,
@@ -134,7 +137,9 @@ def _take_in(
         attempt = folder / f"try-{number}"
         attempt.mkdir()
         later = [] if table is None else later_commits(table, delivery)
-        entries = decide(connection, delivery, staged.good, scan, later, attempt)
+        completes = getattr(delivery, "completes", None)
+        parts = [] if table is None or completes is None else completed_by(table, completes)
+        entries = decide(connection, delivery, staged.good, scan, later, attempt, parts)
         report = _report(connection, delivery, staged, entries, kept, money)
         files = whole if entries.parts is None else by_month(connection, entries.parts, attempt)
         if not files and delivery.reading.mode == "append":
@@ -147,6 +152,7 @@ def _take_in(
             "source": delivery.source,
             "mode": delivery.reading.mode,
             "again": not files,
+            "completes": completes,
             "currencies": list(money.held),
             "covers": [cover.as_dict() for cover in entries.covers],
         }
@@ -160,6 +166,12 @@ def _take_in(
     raise DeliveryError(
         f"The ledger is being written to by others: gave up after {_TRIES} tries", field="path", got=place.address, allowed="a quieter moment"
     )
+
+
+def completed_by(table: DeltaTable, delivery_id: str) -> list[str]:
+    """The ids of a delivery and of what completed it (`quarantine_retry`)."""
+    abouts = [json.loads(entry["about"]) for entry in table.history() if "about" in entry]
+    return [delivery_id, *dict.fromkeys(about["delivery_id"] for about in abouts if about.get("completes") == delivery_id)]
 
 
 def later_commits(table: DeltaTable, delivery: Delivery) -> list[Earlier]:

@@ -243,7 +243,8 @@ def dimension_column(name: str) -> str:
             return "treatment"
         case "charge_item":
             # What a known recurring item is told by; others have no item, so that they fall into one group.
-            return f"CASE WHEN treatment = 'scheduled' THEN coalesce(nullif({item_sql()}, ''), {quoted_text(UNKNOWN)}) ELSE {quoted_text(UNKNOWN)} END"
+            unknown = quoted_text(UNKNOWN)
+            return f"CASE WHEN treatment = 'scheduled' THEN coalesce(nullif({item_sql()}, ''), {unknown}) ELSE {unknown} END"
         case "charge_end":
             # First day after a charge of more than a day, the end of a term that was paid for.
             after = f"strftime({end} + INTERVAL 1 DAY - INTERVAL 1 MICROSECOND, '%Y-%m-%d')"

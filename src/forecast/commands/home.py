@@ -43,6 +43,7 @@ class Home:
     @cached_property
     def ledger(self) -> Ledger:
         from forecast.adapters.ledger import Ledger
+        from forecast.adapters.rates import find_rates
 
         settings = self.settings
         if settings.ledger_store is not None:
@@ -50,7 +51,12 @@ class Home:
 
             check_reach(settings.ledger_address, settings.ledger_storage_options)
         return Ledger(
-            settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine, rules=settings.rules
+            settings.ledger_address,
+            storage_options=settings.ledger_storage_options,
+            quarantine=settings.ledger_quarantine,
+            rules=settings.rules,
+            rates=find_rates(settings.rates, settings.home),
+            currency=settings.currency,
         )
 
     @cached_property

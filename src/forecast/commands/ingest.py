@@ -36,14 +36,14 @@ def ingest(
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Whose word the bills are; equal rows of two sources both count.")] = None,
     map: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping (TOML) of a table of your own.")] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help="Price table (CSV) in place of the shipped list prices.")] = None,
+    retry_quarantine: Annotated[bool, typer.Option("--retry-quarantine", help="Take in what was set aside and has been mended since.")] = False,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and take in whatever comes into the folder PATH.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Read bills into the ledger; the same file a second time changes nothing. Exit code 3: some rows or files are in quarantine."""
-    from forecast.adapters.formats.mapping import load_mapping
-    from forecast.adapters.formats.pricing import load_prices
-    from forecast.adapters.formats.registry import shipped_formats
-
+    if retry_quarantine:
+        retry(paths, prices, map, as_json)
+        return
     if not paths:
         raise InputError("Nothing to ingest: no path was given", field="path", got=None, allowed="at least one file or folder")
     for path in paths:
@@ -51,8 +51,7 @@ def ingest(
             raise InputError(f"{path} does not exist", field="path", got=str(path), allowed="a file or folder that exists")
     received = read_moment(as_received, "--as-received")
     home = Home()
-    table_of_prices = prices or home.settings.prices
-    formats = shipped_formats(None if table_of_prices is None else load_prices(table_of_prices), None if map is None else load_mapping(map))
+    formats = known_formats(home, prices, map)
     home.make()
     named = "mapped" if map is not None and format == "auto" else format
     if watch:
@@ -82,6 +81,43 @@ def ingest(
         )
     emit(report, as_json, lambda: show_report(report, home.ledger.quarantine.folder))
     if report["quarantined"] or report["bad_files"]:
+        raise typer.Exit(SET_ASIDE)
+
+
+def known_formats(home: Home, prices: Path | None, mapping: Path | None) -> Sequence[BillFormat]:
+    """All formats, with the tables that the command line or the settings put in place of the shipped ones."""
+    from forecast.adapters.formats.mapping import load_mapping
+    from forecast.adapters.formats.pricing import load_prices
+    from forecast.adapters.formats.registry import shipped_formats
+
+    table_of_prices = prices or home.settings.prices
+    return shipped_formats(None if table_of_prices is None else load_prices(table_of_prices), None if mapping is None else load_mapping(mapping))
+
+
+def retry(paths: Sequence[Path] | None, prices: Path | None, mapping: Path | None, as_json: bool) -> None:
+    """Take in the mended rows of quarantine, and the files that can be read now."""
+    if paths:
+        raise InputError(
+            "--retry-quarantine takes no PATH: it reads the quarantine of the home",
+            field="path",
+            got=[str(path) for path in paths],
+            allowed="no PATH",
+        )
+    home = Home()
+    ledger = home.filled_ledger()
+    with working("Ingesting") as progress:
+        report = ledger.retry_quarantine(received_at=datetime.now(UTC), formats=known_formats(home, prices, mapping), progress=counted(progress))
+    for taken in report.reports:
+        log_delivery(home, taken)
+
+    def show() -> None:
+        left = report.quarantined + report.bad_files
+        line(f"{report.accepted:,} mended rows were taken in, {report.unchanged:,} were in the ledger already, {left:,} rows and files still wait")
+        if left:
+            line(f"They are in {ledger.quarantine.folder}, each with its reason")
+
+    emit(report.as_dict(), as_json, show)
+    if not report.complete:
         raise typer.Exit(SET_ASIDE)
 
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.object_store import reaching
+from forecast.adapters.rates import find_rates
 from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
@@ -122,7 +123,12 @@ class Stores:
         if self._ledger is None:
             settings = self.settings
             self._ledger = Ledger(
-                settings.ledger_address, storage_options=settings.ledger_storage_options, quarantine=settings.ledger_quarantine, rules=settings.rules
+                settings.ledger_address,
+                storage_options=settings.ledger_storage_options,
+                quarantine=settings.ledger_quarantine,
+                rules=settings.rules,
+                rates=find_rates(settings.rates, settings.home),
+                currency=settings.currency,
             )
         return self._ledger
 

@@ -25,15 +25,18 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Booleans = NDArray[np.bool_]
 
-CADENCES = ("none", "daily", "weekly", "monthly", "quarterly", "yearly")
-NONE, DAILY, WEEKLY, MONTHLY, QUARTERLY, YEARLY = range(len(CADENCES))
+CADENCES = ("none", "daily", "weekly", "monthly", "quarterly", "yearly", "term")
+NONE, DAILY, WEEKLY, MONTHLY, QUARTERLY, YEARLY, TERM = range(len(CADENCES))
+"""term : when the term that was paid for ends, whatever its length (half a year, three years)."""
 _GAPS = ((DAILY, 1, 1), (WEEKLY, 7, 7), (MONTHLY, 28, 32), (QUARTERLY, 89, 93), (YEARLY, 364, 367))
 """Days between two charges of a cadence, from and to."""
-_MONTHS = np.array([1, 1, 1, 1, 3, 12])
+_MONTHS = np.array([1, 1, 1, 1, 3, 12, 1])
 _SEEN = 4
 """Latest charges of an item that its cadence is read from."""
 TERM_DAYS = 80
 """A charge period this long is a term: the item may end with it."""
+SHORT_TERM_DAYS = 31
+"""A charge period longer than that is a term where an item has no other rhythm."""
 
 GRACE_DAYS = 5
 """An item whose charge is later than that has ended."""
@@ -137,7 +140,8 @@ def find_schedules(
     paid = np.where(np.isnat(ends), 0, (ends - last).astype("timedelta64[D]").astype(np.int64))
     cadence = _cadence(places, paid.astype(np.float64), periods)
     cadence[(cadence == DAILY) & _gappy(charged, newest)] = NONE
-    is_term = (paid >= TERM_DAYS) & (cadence != DAILY)
+    cadence[(cadence == NONE) & (paid > SHORT_TERM_DAYS)] = TERM
+    is_term = (cadence == TERM) | ((paid >= TERM_DAYS) & (cadence != DAILY))
     term_end, term = np.where(is_term, ends, np.datetime64("NaT", "D")), np.where(is_term, paid, 0)
     if terms is not None:
         # A fee that went on after the end of the term is paid by the month now, and nobody knows for how long.
@@ -147,11 +151,11 @@ def find_schedules(
     month_end = (to_end[newest] == 0) & (places[:, 1] >= 0) & (to_end[np.maximum(places[:, 1], 0)] == 0)
     month_end &= np.isin(cadence, (MONTHLY, QUARTERLY, YEARLY)) & (in_month[newest] + in_month[np.maximum(places[:, 1], 0)] < 62)
     kinds, kind = np.unique(items["kind"].to_numpy(dtype=str), return_inverse=True) if m else (np.empty(0), np.empty(0, dtype=np.int64))
-    plain, scaled = _changes(values, cadence, grid, places)
-    by_days = _proportional(plain, scaled, kind, len(kinds), cadence)
-    changes = np.where(by_days[:, None], scaled, plain)
-    growth, spread = _moves(changes, kind, len(kinds))
-    due = last + _gap_days(cadence)
+    turns, lengths = _changes(values, cadence, grid)
+    by_days = _proportional(turns, turns + lengths, kind, len(kinds), cadence)
+    changes, _ = _changes(values, cadence, grid, whole_months=True)
+    growth, spread = _moves(np.where(by_days[:, None], changes + lengths, changes), kind, len(kinds))
+    due = np.where(cadence == TERM, ends, last + _gap_days(cadence))
     until = days[-1] if periods else np.datetime64("NaT", "D")
     late = due + np.timedelta64(GRACE_DAYS, "D") < until
     ended = np.where(cadence == DAILY, (until - last).astype("timedelta64[D]").astype(np.int64) > GRACE_DAYS, late)
@@ -227,13 +231,15 @@ def _plan(schedules: Schedules, start: dt.date, horizon: int) -> tuple[Floats, I
     on_day = (of_month[None, :] == wanted) & (months > 0) & (months % _MONTHS[schedules.cadence][:, None] == 0)
     since = (days[None, :] - schedules.last[:, None]).astype("timedelta64[D]").astype(np.int64)
     cadence = schedules.cadence[:, None]
-    due = np.where(cadence == DAILY, since > 0, np.where(cadence == WEEKLY, (since > 0) & (since % 7 == 0), on_day & (cadence != NONE)))
+    has_end = ~np.isnat(schedules.term_end)
+    beyond = (days[None, :] - np.where(has_end, schedules.term_end, days[-1])[:, None]).astype("timedelta64[D]").astype(np.int64)
+    term = np.maximum(schedules.term, 1)[:, None]
+    rhythms = (cadence == NONE, cadence == DAILY, cadence == WEEKLY, cadence == TERM)
+    due = np.select(rhythms, (np.zeros_like(on_day), since > 0, (since > 0) & (since % 7 == 0), (beyond >= 0) & (beyond % term == 0)), on_day)
     relative = length[None, :] / last_length[:, None]
     factor = np.where(schedules.by_days[:, None], np.where(cadence == DAILY, 1.0 / relative, relative), 1.0)
     money = np.where(due & ~schedules.ended[:, None], schedules.amount[:, None] * factor, 0.0)
-    has_end = ~np.isnat(schedules.term_end)
-    beyond = (days[None, :] - np.where(has_end, schedules.term_end, days[-1])[:, None]).astype("timedelta64[D]").astype(np.int64)
-    renewals = np.where(has_end[:, None] & (beyond >= 0), 1 + beyond // np.maximum(schedules.term, 1)[:, None], 0)
+    renewals = np.where(has_end[:, None] & (beyond >= 0), 1 + beyond // term, 0)
     return money, np.maximum(months, 0), np.maximum(renewals, 0)
 
 
@@ -276,7 +282,7 @@ def _gappy(charged: Booleans, newest: Ints) -> Booleans:
 
 
 def _gap_days(cadence: Ints) -> NDArray[np.timedelta64]:
-    return np.array([0, 1, 7, 32, 93, 367])[cadence].astype("timedelta64[D]")
+    return np.array([0, 1, 7, 32, 93, 367, 0])[cadence].astype("timedelta64[D]")
 
 
 def _month_length(days: NDArray[np.datetime64]) -> Ints:
@@ -284,28 +290,28 @@ def _month_length(days: NDArray[np.datetime64]) -> Ints:
     return np.asarray(((month + 1).astype("datetime64[D]") - month.astype("datetime64[D]")).astype(np.int64))
 
 
-def _changes(values: Floats, cadence: Ints, grid: pd.DatetimeIndex, places: Ints) -> tuple[Floats, Floats]:
-    """(m, turns) log changes of an item's amount from one month to the next, as charged and relative to the days of the month; NaN where none.
+def _changes(values: Floats, cadence: Ints, grid: pd.DatetimeIndex, *, whole_months: bool = False) -> tuple[Floats, Floats]:
+    """(m, turns) log changes of an item's amount from one month to the next, NaN where there is none, and what the lengths of the months add
+    to them where an amount is in proportion to the days.
 
-    A daily item is looked at on the first day of each month and the day before; another from charge to charge of neighbouring months.
+    A daily item is looked at on the first day of each month, against the day before, where only the length of the month has changed; with
+    `whole_months` against the first day of the month before, so that hires in between count. Another item from charge to charge.
     """
     month = (grid.year * 12 + grid.month).to_numpy() - int(grid[0].year * 12 + grid[0].month) if len(grid) else np.empty(0, dtype=np.int64)
     turns = int(month[-1]) if len(grid) else 0
-    plain = np.full((len(values), turns), np.nan)
-    scaled = plain.copy()
+    changes = np.full((len(values), turns), np.nan)
     if not turns or not len(values):
-        return plain, scaled
+        return changes, changes
     first = np.searchsorted(month, np.arange(1, turns + 1))
     length = np.append(grid.days_in_month.to_numpy()[np.maximum(first - 1, 0)], grid.days_in_month.to_numpy()[-1])
-    steps = np.log(length[1:] / length[:-1])
     totals = np.add.reduceat(values, np.concatenate([[0], first]), axis=1)
-    daily = cadence == DAILY
-    sampled = np.where(daily[:, None], values[:, first], totals[:, 1:])
-    before = np.where(daily[:, None], values[:, first - 1], totals[:, :-1])
+    daily = (cadence == DAILY)[:, None]
+    sampled = np.where(daily, values[:, first], totals[:, 1:])
+    earlier = np.concatenate([[0], first[:-1]]) if whole_months else first - 1
+    before = np.where(daily, values[:, earlier], totals[:, :-1])
     both = (sampled > 0.0) & (before > 0.0) & np.isin(cadence, (DAILY, MONTHLY))[:, None]
-    plain[both] = np.log(sampled[both] / before[both])
-    signs = np.where(daily, 1.0, -1.0)[:, None]
-    return plain, plain + signs * steps[None, :]
+    changes[both] = np.log(sampled[both] / before[both])
+    return changes, np.where(daily, 1.0, -1.0) * np.log(length[1:] / length[:-1])[None, :]
 
 
 def _proportional(plain: Floats, scaled: Floats, kind: Ints, kinds: int, cadence: Ints) -> Booleans:
