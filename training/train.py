@@ -271,6 +271,8 @@ def _facts(history: SpendHistory, snapshot: Snapshot) -> dict[str, Any]:
         "currency": snapshot.currency,
         "total": round(float(matrix.values.sum()), 2),
         "last_28_days": round(float(matrix.values[:, -28:].sum()), 2),
+        "scheduled_items": len(history.parts.schedules),
+        "came_once": round(float(np.abs(history.parts.one_offs).sum()), 2),
     }
 
 

@@ -112,7 +112,8 @@ class TablePlace:
                 if self.folder is not None:
                     raise
                 return None
-        missing = [name for name in ("sign", "charge_key", "ai_rule") if name not in {field.name for field in table.schema().fields}]
+        present = {field.name for field in table.schema().fields}
+        missing = [name for name in ("sign", "charge_key", "ai_rule", "charge_kind", "treatment") if name not in present]
         if missing:
             raise ArtifactError(f"The ledger {self.uri} was written by an older version of this program: it lacks {', '.join(missing)}; ingest again")
         return table
