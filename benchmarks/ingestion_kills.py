@@ -287,6 +287,8 @@ def measure(folder: Path, kills: int, lines: int, *, steps: int = 8, here: bool 
         identical += state(home, steps) == expected
         left_files += _data_files(home) > _data_files(undisturbed_home)
         shutil.rmtree(home)
+        if (number + 1) % 20 == 0:
+            sys.stderr.write(f"{number + 1} of {kills}: {whole} whole, {identical} identical\n")
     return {
         "scenario": SCENARIO,
         "cores": os.cpu_count(),
