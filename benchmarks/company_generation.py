@@ -38,12 +38,15 @@ print(json.dumps(times | {"rows": len(company.rows), "series": len(company.futur
 def timed(command: list[str]) -> tuple[dict[str, Any], dict[str, float]]:
     """What a process printed as JSON; its seconds from start to end, on the clock and of the processor, and its peak memory in GiB."""
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=ROOT)
-    text = process.stdout.read() if process.stdout is not None else b""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command[:4])} … ended with {process.returncode}")
+    with tempfile.TemporaryFile() as errors:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT)
+        text = process.stdout.read() if process.stdout is not None else b""
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            said = errors.read().decode(errors="replace").strip()
+            raise SystemExit(f"{' '.join(command[:4])} … ended with {process.returncode}: {said}")
     kilobytes = usage.ru_maxrss if sys.platform != "darwin" else usage.ru_maxrss / 1024
     seconds, worked = time.perf_counter() - began, usage.ru_utime + usage.ru_stime
     return json.loads(text), {"seconds": seconds, "cpu_seconds": worked, "peak_gib": kilobytes / 2**20}

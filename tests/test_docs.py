@@ -113,6 +113,26 @@ def test_plan_on_the_what_if_page_is_a_plan() -> None:
     assert [lever.type for lever in parse_plan(text).levers] == ["scale_usage", "move_share", "change_price"]
 
 
+def test_rules_on_the_rules_page_are_rules() -> None:
+    from forecast.adapters.rules import shipped_text
+    from forecast.spend.rules import parse_rules
+
+    page = (ROOT / "docs/how-to/rules.md").read_text(encoding="utf-8")
+    rules = parse_rules(shipped_text(), re.findall(r"```toml\n(.*?)```", page, re.DOTALL)[0])
+    assert [rule.name for rule in rules.ai.rules[:4]] == ["training-nodes", "embedding-index", "rented-racks", "our-vendors"]
+    shipped = {rule.name for rule in parse_rules(shipped_text()).ai.rules}
+    assert set(re.findall(r"`((?:aws|azure|llm|ai|gpu|tagged|media|vector|databricks|snowflake)-[a-z-]+)`", page)) <= shipped
+
+
+def test_formats_of_the_readme_are_those_that_ship() -> None:
+    from forecast.adapters.formats.registry import shipped_formats
+
+    assert len(shipped_formats()) == 15
+    assert "Fifteen formats" in (ROOT / "README.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/reference/formats.md").read_text(encoding="utf-8")
+    assert not [format.name for format in shipped_formats() if f"`{format.name}`" not in page]
+
+
 def test_python_page_runs_as_it_stands() -> None:
     code = re.findall(r"```python\n(.*?)```", (ROOT / "docs/how-to/python.md").read_text(encoding="utf-8"), re.DOTALL)
     names: dict[str, Any] = {}

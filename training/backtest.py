@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.adapters.ledger import Ledger
-from forecast.adapters.spend_history import SpendHistory, last_complete_day, read_history
+from forecast.adapters.spend_history import SpendHistory, last_usable_day, read_history
 from forecast.config import Settings
 from forecast.errors import InputError, InsufficientHistoryError
 from forecast.evaluation.backtest import Backtest, backtest
@@ -79,11 +79,11 @@ def run_backtest(
 
 
 def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | None, cost: str) -> SpendHistory:
-    """The leaves' history up to `cutoff` (default: the last complete day), checked for being long enough to learn from.
+    """The leaves' history up to `cutoff` (default: the last usable day), checked for being long enough to learn from.
 
     Raises InsufficientHistoryError (fewer than 14 days), InputError (a cutoff after the ledger's last day).
     """
-    newest = last_complete_day(ledger)
+    newest = last_usable_day(ledger)
     day = newest if cutoff is None else parse_day(cutoff, "cutoff")
     summary = ledger.summary()
     last = max(dt.date.fromisoformat(summary["last_day"]), newest)
@@ -91,7 +91,9 @@ def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | 
         raise InputError(
             f"cutoff {day} is after the last day of spend {last}", field="cutoff", got=str(day), allowed=f"{summary['first_day']} to {last}"
         )
-    history = read_history(ledger, settings.leaf_dimensions, day, cost=cost, most_leaves=settings.most_leaves)
+    history = read_history(
+        ledger, settings.leaf_dimensions, day, cost=cost, most_leaves=settings.most_leaves, n_draws=settings.paths, seed=settings.seed
+    )
     days = history.matrix.n_periods
     if days < LEAST_DAYS:
         raise InsufficientHistoryError(

@@ -23,7 +23,7 @@ def fan_chart(snapshot: Snapshot) -> bytes:
     """The company's last days and the daily steps that the snapshot sees, with 50, 80 and 95 % intervals of single days."""
     node = snapshot.hierarchy.node_of(Scope()) or 0
     daily = (snapshot.ends - snapshot.starts).astype(np.int64) == 1
-    past_ds, past = snapshot.history_ds[-HISTORY_DAYS:], snapshot.node_history[node, -HISTORY_DAYS:]
+    past_ds, past = snapshot.history_ds[-HISTORY_DAYS:], snapshot.expected_node_history[node, -HISTORY_DAYS:]
     ds, quantiles = snapshot.starts[daily], np.asarray(snapshot.node_quantiles[node])[daily]
     figure, axes = _axes(9.0, 4.0)
     axes.plot(past_ds, past, color=_GREY, linewidth=1.0, label="actual")

@@ -82,7 +82,7 @@ def train(
     progress: Progress | None = None,
     now: dt.datetime | None = None,
 ) -> TrainReport:
-    """Train the champion's spec on the ledger up to `cutoff` (default: the last complete day) and make the result what serves.
+    """Train the champion's spec on the ledger up to `cutoff` (default: the last usable day) and make the result what serves.
 
     spec : another one, or its name under models/. progress : called with what is being done and the share that is done. now : of the run.
     Raises InsufficientHistoryError (fewer than 14 days), InputError (wrong cutoff or cost), ConfigError (spec, tracking address).
@@ -136,6 +136,8 @@ def train(
                 "schedules": scheduled.schedules_.record(history.matrix.ids),
                 "notes": notes,
             },
+            billed=history.billed,
+            provisional=history.provisional,
         )
         del paths
         snapshot = store.write(draft, created_at=moment)
@@ -272,6 +274,8 @@ def _facts(history: SpendHistory, snapshot: Snapshot) -> dict[str, Any]:
         "total": round(float(matrix.values.sum()), 2),
         "last_28_days": round(float(matrix.values[:, -28:].sum()), 2),
         "scheduled_items": len(history.parts.schedules),
+        "provisional_days": 0 if history.provisional is None else matrix.n_periods - history.provisional.first,
+        "not_yet_billed": round(float((matrix.values - history.billed).sum()), 2),
         "came_once": round(float(np.abs(history.parts.one_offs).sum()), 2),
     }
 

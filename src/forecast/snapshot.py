@@ -34,7 +34,10 @@ class Snapshot:
     leaf_paths : (n_leaves, n_steps, n_paths) float32, usually memory-mapped; cost per step.
     node_paths : (n_nodes, n_steps, n_paths) float32, sums of leaves path by path.
     node_quantiles : (n_nodes, n_steps, len(QUANTILES)) float32. node_means : (n_nodes, n_steps) float64.
-    history_ds : (n_days,) datetime64[D], ends with the cutoff. leaf_history : (n_leaves, n_days) float64 actual cost.
+    history_ds : (n_days,) datetime64[D], ends with the cutoff. leaf_history : (n_leaves, n_days) float64 cost as billed.
+    pending : (n_leaves, k, n_paths) float32, what the last k days of the history will still be billed (below nothing where first totals were
+    too high), path k as it goes with path k of the future; None where all days are settled or nothing is known of how bills come in.
+    watermarks : how complete a day is by its age, see `spend/provisional.py`; None likewise.
     recent : the last weeks by leaf and every finer dimension (columns `leaf` (row number), `ds`, dimensions, `tags`, `cost`, `quantity`).
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
     (champion, seed, ledger digest, fiscal_start, …).
@@ -57,6 +60,8 @@ class Snapshot:
     detector: dict[str, NDArray[Any]]
     backtest: dict[str, Any]
     meta: dict[str, Any] = field(default_factory=dict)
+    pending: NDArray[np.float32] | None = None
+    watermarks: pd.DataFrame | None = None
 
     @property
     def n_paths(self) -> int:
@@ -80,8 +85,37 @@ class Snapshot:
 
     @cached_property
     def node_history(self) -> NDArray[np.float64]:
-        """(n_nodes, n_days) actual cost."""
+        """(n_nodes, n_days) cost as billed."""
         return self.hierarchy.aggregate(self.leaf_history)
+
+    @cached_property
+    def expected_history(self) -> NDArray[np.float64]:
+        """(n_leaves, n_days) cost with what is expected to be billed yet."""
+        return self._with_pending(self.leaf_history, self.pending)
+
+    @cached_property
+    def expected_node_history(self) -> NDArray[np.float64]:
+        """(n_nodes, n_days) cost with what is expected to be billed yet."""
+        return self._with_pending(self.node_history, self.node_pending)
+
+    def _with_pending(self, billed: NDArray[np.float64], pending: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        if pending is None:
+            return billed
+        found = billed.copy()
+        found[:, self.first_pending :] += pending.mean(axis=2, dtype=np.float64)
+        return found
+
+    @property
+    def first_pending(self) -> int:
+        """Number of the history's first column that is not settled; its length where all are."""
+        return len(self.history_ds) - (0 if self.pending is None else self.pending.shape[1])
+
+    @cached_property
+    def node_pending(self) -> NDArray[np.float32] | None:
+        """(n_nodes, k, n_paths) what the last k days will still be billed."""
+        if self.pending is None:
+            return None
+        return np.stack([sum_rows(self.pending, members) for members in self.hierarchy.members]).astype(np.float32)
 
     def check_visible(self, period: Period) -> None:
         """Raise unless every day of the period is either history or inside the horizon."""

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from forecast.adapters.ledger import Ledger
-from forecast.adapters.spend_history import last_complete_day, read_history, read_recent
+from forecast.adapters.spend_history import last_usable_day, read_history, read_recent
 from forecast.errors import InsufficientHistoryError
 from forecast.spend.dimensions import LEAF_DIMENSIONS, OTHER
 from tests.adapters.ledger_rows import focus_table, row, write_csv, write_parquet
@@ -126,24 +126,24 @@ def test_leaves_may_be_a_tag(tmp_path: Path) -> None:
 def test_a_day_that_is_billed_by_the_hour_is_complete_with_its_last_hour(tmp_path: Path) -> None:
     moments = [f"2026-01-{day:02d}T{part:02d}:00:00" for day in range(1, 31) for part in range(24)]
     ledger = filled(tmp_path, [hour(moment) for moment in moments])
-    assert last_complete_day(ledger) == dt.date(2026, 1, 30)
+    assert last_usable_day(ledger) == dt.date(2026, 1, 30)
     half = filled(tmp_path / "half", [hour(moment) for moment in moments[:-10]])
-    assert last_complete_day(half) == dt.date(2026, 1, 29)
+    assert last_usable_day(half) == dt.date(2026, 1, 29)
 
 
 def test_the_slowest_daily_provider_decides_and_one_that_ended_does_not(tmp_path: Path) -> None:
     late = filled(tmp_path / "late", [*daily("OpenAI", 60), *daily("AWS", 58)])
-    assert last_complete_day(late) == FIRST + dt.timedelta(days=57)
+    assert last_usable_day(late) == FIRST + dt.timedelta(days=57)
     ended = filled(tmp_path / "ended", [*daily("OpenAI", 60), *daily("AWS", 40)])
-    assert last_complete_day(ended) == FIRST + dt.timedelta(days=59)
+    assert last_usable_day(ended) == FIRST + dt.timedelta(days=59)
     rare = filled(tmp_path / "rare", [*daily("OpenAI", 60), *daily("AWS", 60)[::7]])
-    assert last_complete_day(rare) == FIRST + dt.timedelta(days=59)
+    assert last_usable_day(rare) == FIRST + dt.timedelta(days=59)
 
 
 def test_a_charge_for_a_month_does_not_make_its_days_complete(tmp_path: Path) -> None:
     licence = row(ProviderName="GitHub", ChargePeriodStart="2026-01-01T00:00:00Z", ChargePeriodEnd="2026-02-01T00:00:00Z")
     ledger = filled(tmp_path, [*daily("OpenAI", 20), licence])
-    assert last_complete_day(ledger) == dt.date(2026, 1, 20)
+    assert last_usable_day(ledger) == dt.date(2026, 1, 20)
 
 
 def test_charges_of_months_only_are_complete_with_the_last_of_them(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_charges_of_months_only_are_complete_with_the_last_of_them(tmp_path: Pat
         row(ProviderName="GitHub", ChargePeriodStart=f"2026-0{month}-01T00:00:00Z", ChargePeriodEnd=f"2026-0{month + 1}-01T00:00:00Z")
         for month in (1, 2, 3)
     ]
-    assert last_complete_day(filled(tmp_path, licences)) == dt.date(2026, 3, 1)
+    assert last_usable_day(filled(tmp_path, licences)) == dt.date(2026, 3, 1)
 
 
 def test_a_cutoff_before_all_spend_is_an_error_that_says_where_spend_begins(tmp_path: Path) -> None:

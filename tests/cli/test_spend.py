@@ -59,6 +59,21 @@ def test_csv_of_the_same_rows_changes_nothing(forecast: Commands, ingested: Path
     assert (report["accepted"], report["quarantined"]) == (0, 0)
 
 
+def test_same_bill_under_another_name_is_refused_unless_both_are_meant(forecast: Commands, ingested: Path, bills: Path) -> None:
+    before = forecast("doctor", "--json").document["ledger"]
+    ran = forecast("ingest", bills / "focus.parquet", "--source", "gateway", "--json")
+    assert (ran.code, ran.out) == (2, "")
+    assert "of the new source 'gateway'" in ran.err
+    assert "as said by 'focus'" in ran.err
+    assert "--source focus or --also" in ran.err
+    assert "allowed:" not in ran.err
+    assert forecast("doctor", "--json").document["ledger"] == before
+    report = forecast("ingest", bills / "focus.parquet", "--source", "gateway", "--also", "--json").document
+    assert report["accepted"] == before["rows"]
+    assert any("both count" in note for note in report["notes"])
+    assert forecast("doctor", "--json").document["ledger"]["rows"] == 2 * before["rows"]
+
+
 def test_generate_writes_rows_budgets_events_and_truth(forecast: Commands, tmp_path: Path) -> None:
     document = forecast("generate", "--out", tmp_path / "made", "--days", "60", "--teams", "2", "--json").document
     assert all(Path(name).stat().st_size > 0 for name in document["files"])

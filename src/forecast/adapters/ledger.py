@@ -22,11 +22,21 @@ from filelock import FileLock, Timeout
 
 from forecast.adapters import duck
 from forecast.adapters.bill_files import BillFile, find_files
-from forecast.adapters.delivery import Covers, Delivery, digest_of
+from forecast.adapters.delivery import Delivery, digest_of
 from forecast.adapters.duck import execute, quoted_name
-from forecast.adapters.formats.base import BillFormat, Reading
+from forecast.adapters.formats.base import BillFormat
 from forecast.adapters.formats.registry import Recognised, by_name, recognise, shipped_formats
 from forecast.adapters.ingest_report import IngestReport, RejectedRow, RetryReport
+from forecast.adapters.ledger_arguments import (
+    cost_column,
+    covers_of,
+    dimension_names,
+    empty_ledger,
+    key_names,
+    period_of,
+    reading_of,
+    start_of_day,
+)
 from forecast.adapters.ledger_currency import Exchange, Reporting, first_currency, held_currencies
 from forecast.adapters.ledger_ingest import known_report, take_in
 from forecast.adapters.ledger_summary import summary_of
@@ -39,7 +49,7 @@ from forecast.adapters.staging import Progress
 from forecast.errors import ConfigError, InputError
 from forecast.spend import focus
 from forecast.spend.currency import Rates, RatesUsed
-from forecast.spend.dimensions import DIMENSIONS, UNKNOWN, is_name
+from forecast.spend.dimensions import UNKNOWN, is_name
 from forecast.spend.rules import Rules
 from forecast.spend.scope import Scope, unknown_value
 
@@ -47,9 +57,6 @@ __all__ = ["IngestReport", "Ledger", "RejectedRow"]
 
 COMPANY = "company"
 """`unique_id` of a panel that is not split."""
-
-PERIODS: Mapping[str, str] = {"h": "hour", "D": "day", "W": "week", "MS": "month"}
-"""Panel frequencies, and the calendar unit that each starts with; weeks start on Monday."""
 
 _LOCK_SECONDS = 600
 
@@ -101,6 +108,7 @@ class Ledger:
         replace: bool = False,
         covers: str = "auto",
         source: str | None = None,
+        allow_overlap: bool = False,
         formats: Sequence[BillFormat] | None = None,
         progress: Progress | None = None,
     ) -> IngestReport:
@@ -108,28 +116,30 @@ class Ledger:
 
         format : its name, or auto. key : column (or several) whose values name a row for ever; replace : the delivery stands for all that its
         source said before about what it covers; without either the format decides. received_at : when the delivery was known; before that
-        moment no view shows its rows. UTC where it has no zone. formats : those that are known; the shipped ones by default.
+        moment no view shows its rows. UTC where it has no zone. allow_overlap : take in a source that speaks for the first time also where it
+        looks like another one's bill (`ledger_overlap`). formats : those that are known; the shipped ones by default.
 
-        Raises DeliveryError, SchemaError or SpendDataError where nothing can be taken in, as `bill_files` and `staging` say.
+        Raises DeliveryError, SchemaError or SpendDataError where nothing can be taken in, as `bill_files`, `staging` and `ledger_overlap` say.
         """
         files = find_files([paths] if isinstance(paths, str | Path) else paths)
         if key is not None and replace:
             raise InputError("A delivery is read by a key or it replaces, not both", field="key", got=key, allowed="key or replace")
-        known_covers = _covers(covers)
+        known_covers = covers_of(covers)
         known = shipped_formats() if formats is None else formats
         recognised, unknown = self._recognised(files, known, format)
-        reading = _reading(recognised, _key_names(key), replace)
+        reading = reading_of(recognised, key_names(key), replace, source)
         label = source or next(iter(recognised.values())).format.name
         taken = tuple(files)
         delivery = Delivery(taken, naive_utc(received_at), label, source is not None, reading, known_covers, digest_of(files, reading, label))
         with self._exclusive() as spill:
-            if (report := known_report(self._place.opened(), delivery)) is not None:
+            if (report := known_report(self._place, delivery)) is not None:
                 return report
             return take_in(
                 self._place,
                 delivery,
                 recognised,
                 unknown=unknown,
+                allow_overlap=allow_overlap,
                 rules=self._rules if isinstance(self._rules, Rules) else load_rules(self._rules),
                 quarantine=self.quarantine,
                 spill=spill,
@@ -150,12 +160,14 @@ class Ledger:
         with self._exclusive() as spill:
 
             def take(delivery: Delivery, recognised: Mapping[BillFile, Recognised]) -> IngestReport:
-                if (report := known_report(self._place.opened(), delivery)) is not None:
+                if (report := known_report(self._place, delivery)) is not None:
                     return report
                 return take_in(
                     self._place,
                     delivery,
                     recognised,
+                    # They complete what was taken in as that source's word.
+                    allow_overlap=True,
                     rules=rules,
                     quarantine=self.quarantine,
                     spill=spill,
@@ -195,7 +207,7 @@ class Ledger:
         """
         table = self._place.opened()
         if table is None:
-            raise _empty()
+            raise empty_ledger()
         with self._exclusive():
             before = len(table.file_uris())
             table.optimize.compact()
@@ -224,19 +236,18 @@ class Ledger:
         Raises UnknownScopeError for a value of `scope` that never occurred, InputError for an empty ledger, SpendDataError for a currency
         and day without a rate.
         """
-        if freq not in PERIODS:
-            raise InputError(f"freq {freq!r} is not a panel's: allowed are {', '.join(PERIODS)}", field="freq", got=freq, allowed=", ".join(PERIODS))
-        names = _names(by)
+        unit = period_of(freq)
+        names = dimension_names(by)
         values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
-        start_of = f"CAST(date_trunc('{PERIODS[freq]}', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP)"
+        start_of = f"CAST(date_trunc('{unit}', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP)"
         ids = f"concat_ws('|', {', '.join(quoted_name(name) for name in names)})" if names else f"'{COMPANY}'"
         with self._answering() as (connection, scan, exchange):
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
             # A sum over entries is the sum over charges in force; only a period of which everything was taken back has to be left out.
             standing = " HAVING sum(sign) > 0" if scan.reversed_months else ""
             keys = f"{values + ', ' if names else ''}{start_of} AS ds"
-            entries = f"({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions}"
-            amount, used = _cost_column(cost), list[dict[str, Any]]()
+            entries = f"({entries_sql(scan, as_of, start=start_of_day(start), end=start_of_day(end))}){conditions}"
+            amount, used = cost_column(cost), list[dict[str, Any]]()
             if exchange is not None:
                 entries, rates = exchange.sums(connection, keys, {_COST: amount}, entries, parameters, standing=standing)
                 used = [rate.as_json() for rate in rates]
@@ -268,13 +279,13 @@ class Ledger:
         selected = ", ".join(f"{quoted_name(name) if name in SCHEMA.names else dimension_column(name)} AS {quoted_name(name)}" for name in wanted)
         with self._reading() as (connection, scan):
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
-            rows = in_force_sql(scan, as_of, start=_start(start), end=_start(end))
+            rows = in_force_sql(scan, as_of, start=start_of_day(start), end=start_of_day(end))
             found: pa.Table = connection.sql(f"SELECT {selected} FROM ({rows}){conditions}", params=parameters).to_arrow_table()
         return found
 
     def values(self, dimension: str) -> list[str]:
         """All values that a dimension (or tag key) ever had, sorted; `(none)` among them where a line has none."""
-        _names([dimension])
+        dimension_names([dimension])
         with self._reading() as (connection, scan):
             return list(self._known_values(connection, scan, dimension))
 
@@ -286,7 +297,7 @@ class Ledger:
         with self._answering() as (connection, scan, exchange):
             found = summary_of(connection, scan, exchange, len(self.deliveries()))
         if found is None:
-            raise _empty()
+            raise empty_ledger()
         return found
 
     def rates_used(
@@ -301,7 +312,7 @@ class Ledger:
             if exchange is None:
                 return ()
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
-            entries = f"({entries_sql(scan, as_of, start=_start(start), end=_start(end))}){conditions}"
+            entries = f"({entries_sql(scan, as_of, start=start_of_day(start), end=start_of_day(end))}){conditions}"
             return exchange.used(connection, entries, parameters, standing=" HAVING sum(sign) > 0")
 
     def in_one_currency(self, connection: duckdb.DuckDBPyConnection, charges: str, money: Sequence[str]) -> str:
@@ -326,7 +337,7 @@ class Ledger:
         Two ledgers that took in the same files in the same order have the same digest; compaction does not change it.
         """
         if self.is_empty:
-            raise _empty()
+            raise empty_ledger()
         known = [delivery for delivery in self.deliveries() if as_of is None or delivery["received_at"] <= naive_utc(as_of)]
         parts = [f"{delivery['delivery_id'].rsplit('-', 1)[1]} {delivery['rows']}" for delivery in known]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -336,13 +347,13 @@ class Ledger:
 
         The cost of a day as known at a moment is the sum of its changes up to then.
         """
-        names = _names(by)
+        names = dimension_names(by)
         values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
         day = f"CAST(date_trunc('day', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP) AS ds"
         keys = f"{values}{', ' if names else ''}{day}, received_at AS known_at"
         with self._answering() as (connection, scan, exchange):
-            entries, used = f"({entries_sql(scan, None, start=_start(since))})", list[dict[str, Any]]()
-            amount = _cost_column(cost)
+            entries, used = f"({entries_sql(scan, None, start=start_of_day(since))})", list[dict[str, Any]]()
+            amount = cost_column(cost)
             if exchange is not None:
                 entries, rates = exchange.sums(connection, keys, {_COST: amount}, entries)
                 used = [rate.as_json() for rate in rates]
@@ -365,7 +376,7 @@ class Ledger:
         with self._state() as (connection, scan, table):
             held = self._held(connection, scan, table)
         if not held:
-            raise _empty()
+            raise empty_ledger()
         return self._reporting.target(held)
 
     @property
@@ -398,7 +409,7 @@ class Ledger:
         """A connection of its own, and the newest state of the table as it reads it. InputError where there is nothing in it."""
         table = self._place.opened()
         if table is None or not table.file_uris():
-            raise _empty()
+            raise empty_ledger()
         connection = duck.connect(threads=self._threads)
         try:
             with reaching(self._place.uri):
@@ -444,66 +455,3 @@ class Ledger:
     def _known_values(self, connection: duckdb.DuckDBPyConnection, scan: Scan, dimension: str) -> tuple[str, ...]:
         sql = f"SELECT DISTINCT {dimension_column(dimension)} AS value FROM {scan.sql} AS charges WHERE sign = 1 ORDER BY 1"
         return tuple(str(row[0]) for row in execute(connection, sql))
-
-
-def _empty() -> InputError:
-    return InputError(
-        "The ledger is empty: run `forecast ingest PATH` first", field="ledger", got="no charge lines", allowed="a ledger with charge lines"
-    )
-
-
-def _reading(recognised: Mapping[BillFile, Recognised], key: tuple[str, ...], replace: bool) -> Reading:
-    """As declared, else as the formats say; formats that are read in different ways do not make one delivery."""
-    if key:
-        return Reading("merge", key)
-    if replace:
-        return Reading("replace")
-    readings = {found.format.name: found.format.reading for found in recognised.values()}
-    if len(set(readings.values())) > 1:
-        raise InputError(
-            f"The files are of formats that are read in different ways: got {', '.join(sorted(readings))}; ingest each by itself",
-            field="path",
-            got=sorted(readings),
-            allowed="files of one format",
-        )
-    return next(iter(readings.values()))
-
-
-def _covers(covers: str) -> Covers:
-    match covers:
-        case "auto" | "period" | "days":
-            return covers
-        case _:
-            allowed = "auto, period, days"
-            raise InputError(f"covers {covers!r} is not known: allowed are {allowed}", field="covers", got=covers, allowed=allowed)
-
-
-def _key_names(key: str | Sequence[str] | None) -> tuple[str, ...]:
-    names = [] if key is None else key.split(",") if isinstance(key, str) else list(key)
-    plain = [name.strip() for name in names]
-    if key is not None and (not plain or not all(plain) or len({name.lower() for name in plain}) != len(plain)):
-        raise InputError(f"key {key!r} is not a list of columns", field="key", got=key, allowed="COLUMN or COLUMN,COLUMN")
-    return tuple(plain)
-
-
-def _names(by: Sequence[str]) -> tuple[str, ...]:
-    names = (by,) if isinstance(by, str) else tuple(by)
-    for name in names:
-        if not is_name(name) or name in ("unique_id", "ds", "y"):
-            raise InputError(f"{name!r} is not a dimension or tag key", field="by", got=name, allowed=f"{', '.join(DIMENSIONS)} or a tag key")
-    if len({name.lower() for name in names}) != len(names):
-        raise InputError(f"A dimension is named twice: {', '.join(names)}", field="by", got=list(names), allowed="each dimension once")
-    return names
-
-
-def _cost_column(cost: str) -> str:
-    if cost not in focus.COSTS:
-        raise InputError(f"cost {cost!r} is not known: allowed are {', '.join(focus.COSTS)}", field="cost", got=cost, allowed=", ".join(focus.COSTS))
-    return quoted_name(focus.COSTS[cost])
-
-
-def _start(moment: dt.datetime | dt.date | None) -> dt.datetime | None:
-    """A day as its first moment."""
-    if moment is None or isinstance(moment, dt.datetime):
-        return moment
-    return dt.datetime(moment.year, moment.month, moment.day)

@@ -3,6 +3,7 @@
 <folder>/<id>/manifest.json        what it is, and size and digest of every file; the id is the digest of this, without created_at
               leaf_paths.npy node_paths.npy node_quantiles.npy     mapped, not read
               node_means.npy leaf_history.npy grid.npz detector.npz leaves.parquet recent.parquet backtest.json
+              pending.npy watermarks.parquet    only where the last days are not fully billed, or how bills come in is known
               totals.npz            mean and quantiles of every node's calendar months and fiscal quarters; kept for ever
               pruned.json           only where the paths have been given up
 """
@@ -206,6 +207,10 @@ def _write_files(folder: Path, draft: Snapshot) -> None:
     np.savez(folder / "detector.npz", allow_pickle=False, **{name: draft.detector[name] for name in sorted(draft.detector)})
     np.savez(folder / "totals.npz", allow_pickle=False, **_totals(draft))
     draft.hierarchy.leaves.to_parquet(folder / "leaves.parquet", engine="pyarrow", compression="zstd")
+    if draft.pending is not None:
+        np.save(folder / "pending.npy", np.ascontiguousarray(draft.pending), allow_pickle=False)
+    if draft.watermarks is not None:
+        draft.watermarks.to_parquet(folder / "watermarks.parquet", engine="pyarrow", compression="zstd", index=False)
     draft.recent.to_parquet(folder / "recent.parquet", engine="pyarrow", compression="zstd", index=False)
     (folder / "backtest.json").write_bytes(canonical(draft.backtest))
 
@@ -257,6 +262,8 @@ def _read(folder: Path, manifest: dict[str, Any], pruned: bool) -> Snapshot:
         detector=detector,
         backtest=json.loads((folder / "backtest.json").read_bytes()),
         meta=manifest["meta"],
+        pending=_mapped(folder / "pending.npy") if "pending.npy" in manifest["files"] else None,
+        watermarks=pd.read_parquet(folder / "watermarks.parquet", engine="pyarrow") if "watermarks.parquet" in manifest["files"] else None,
     )
 
 

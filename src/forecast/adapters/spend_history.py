@@ -1,4 +1,4 @@
-"""What training reads of the ledger: the last complete day, the panel of leaves, and the recent lines below them."""
+"""What training reads of the ledger: the last usable day, the panel of leaves, and the recent lines below them."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 from forecast.adapters import duck
 from forecast.adapters.duck import quoted_name
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.ledger_table import naive_utc
 from forecast.errors import InsufficientHistoryError
 from forecast.spend import focus
 from forecast.spend.dimensions import DIMENSIONS, OTHER, UNKNOWN
 from forecast.spend.hierarchy import Hierarchy, build_hierarchy
 from forecast.spend.panel import SpendMatrix
+from forecast.spend.provisional import Provisional, last_half_known, provisional_days, well_known
 from forecast.spend.split_history import NOTHING, SplitHistory, split_history
 
 RECENT_DAYS = 56
@@ -26,6 +28,8 @@ MOST_COMBINATIONS = 20_000
 """Value combinations below the leaves that are kept apart; the smallest beyond them lose SKU, resource and tags, not their money."""
 LATEST_LAG = 7
 """A provider whose lines are later than that has ended or pauses; the others are not held back for it."""
+FEWEST_DELIVERIES = 4
+"""Deliveries below which nothing is said about how bills come in: three weekly ones have shown no day twice at one age."""
 DAILY_SHARE = 0.8
 """Share of the last days with spend from which a provider is taken for one that bills every day."""
 
@@ -39,15 +43,18 @@ _QUANTITY = focus.canonical_name("consumedquantity") or ""
 class SpendHistory:
     """The leaves' daily cost from the ledger's first day to the cutoff, and how they add up.
 
-    matrix : every leaf in the hierarchy's order, a day without a charge line cost nothing. All money counts here, whatever its kind.
-    leaf_of : one row a value combination of the leaf dimensions that occurred, with the columns `leaf` (row number in the hierarchy).
-    lines : what of the matrix happened once or follows a schedule, columns of `split_history.LINE_COLUMNS`.
+    matrix : every leaf in the hierarchy's order, a day without a charge line cost nothing. All money counts here, whatever its kind; days
+    that are not fully billed have their expected cost. billed : (n_leaves, days) the same as billed. leaf_of : one row a value combination
+    of the leaf dimensions that occurred, with the columns `leaf` (row number in the hierarchy). lines : what of the matrix happened once or
+    follows a schedule, columns of `split_history.LINE_COLUMNS`. provisional : what is known of the days that are not fully billed.
     """
 
     matrix: SpendMatrix
+    billed: NDArray[np.float64]
     hierarchy: Hierarchy
     leaf_of: pd.DataFrame
     lines: pd.DataFrame
+    provisional: Provisional | None = None
 
     @property
     def panel(self) -> pd.DataFrame:
@@ -61,8 +68,8 @@ class SpendHistory:
         return split_history(self.matrix.values, self.lines, self.matrix.ds)
 
 
-def last_complete_day(ledger: Ledger, as_of: dt.datetime | None = None) -> dt.date:
-    """The last day that every provider that bills daily has billed to its end.
+def last_usable_day(ledger: Ledger, as_of: dt.datetime | None = None) -> dt.date:
+    """The last day of every provider that bills daily that is billed to its end, or whose bills are known well enough to tell what it will be.
 
     A day is complete for a provider when a charge of at most a day ends with it or later: hourly lines up to 13:00 leave
     their day incomplete. A provider more than a week behind the newest holds nobody back.
@@ -86,8 +93,28 @@ def last_complete_day(ledger: Ledger, as_of: dt.datetime | None = None) -> dt.da
     if not found:
         return newest
     latest = max(complete for _, _, complete in found)
-    daily = [complete for _, days, complete in found if days >= DAILY_SHARE * 28 and (latest - complete).days <= LATEST_LAG]
-    return min(daily, default=latest)
+    daily = {name: complete for name, days, complete in found if days >= DAILY_SHARE * 28 and (latest - complete).days <= LATEST_LAG}
+    complete = min(daily.values(), default=latest)
+    moment = known_until(ledger, as_of)
+    if moment is None:
+        return complete
+    developments = ledger.developments(since=begin).rename(columns={"provider": "source"})
+    completeness = well_known(developments, moment)
+    if completeness is None:
+        return complete
+    # Those that are not well known hold back as before; of the others half of the money must be there: of a day of which
+    # less is known a forecast says as much.
+    others = [day for name, day in daily.items() if name not in completeness.sources]
+    usable = last_half_known(completeness, developments, not_after=min([newest, *others]))
+    return complete if usable is None else max(complete, usable)
+
+
+def known_until(ledger: Ledger, as_of: dt.datetime | None = None) -> np.datetime64 | None:
+    """When the ledger last heard of anything, at the latest `as_of`: the moment that days' ages are counted to, so that the same ledger
+    always answers the same. None where so few deliveries came that they tell nothing about lateness."""
+    moments = [delivery["received_at"] for delivery in ledger.deliveries()]
+    moments = [moment for moment in moments if as_of is None or moment <= naive_utc(as_of)]
+    return np.datetime64(max(moments), "us") if len(moments) >= FEWEST_DELIVERIES else None
 
 
 def read_history(
@@ -98,9 +125,12 @@ def read_history(
     cost: str = "effective",
     most_leaves: int = 2000,
     as_of: dt.datetime | None = None,
+    n_draws: int = 500,
+    seed: int = 0,
 ) -> SpendHistory:
     """Daily cost of the leaves up to and including `cutoff`, days without charges filled with zero, and the lines that are not learnt from.
 
+    n_draws, seed : of the ways in which the days that are not fully billed may end.
     Raises InsufficientHistoryError where the ledger begins after the cutoff.
     """
     end = cutoff + dt.timedelta(days=1)
@@ -116,8 +146,22 @@ def read_history(
     leaf_of = totals[names].assign(leaf=row.reindex(ids.to_numpy()).to_numpy())
     grid = pd.date_range(lines["ds"].min(), pd.Timestamp(cutoff), freq="D")
     lines = lines.assign(leaf=lines[names].merge(leaf_of, on=names, how="left")["leaf"].to_numpy())
-    matrix = SpendMatrix(hierarchy.leaf_ids, grid, _summed(lines, len(hierarchy.leaf_ids), grid), "D")
-    return SpendHistory(matrix, hierarchy, leaf_of, _apart(lines))
+    billed = _summed(lines, len(hierarchy.leaf_ids), grid)
+    provisional = None
+    if (moment := known_until(ledger, as_of)) is not None:
+        developments = _developments(ledger, names, leaf_of, cost)
+        provisional = provisional_days(billed, grid, developments, moment, n_draws=n_draws, seed=seed)
+    values = billed if provisional is None else np.concatenate([billed[:, : provisional.first], provisional.mean], axis=1)
+    return SpendHistory(SpendMatrix(hierarchy.leaf_ids, grid, values, "D"), billed, hierarchy, leaf_of, _apart(lines), provisional)
+
+
+def _developments(ledger: Ledger, dimensions: list[str], leaf_of: pd.DataFrame, cost: str) -> pd.DataFrame:
+    """How each leaf's days came to be known: columns leaf, source (provider), ds, known_at, change."""
+    every = list(dict.fromkeys([*dimensions, "provider"]))
+    frame = ledger.developments(by=every, cost=cost)
+    frame[every] = frame[every].fillna(UNKNOWN)
+    placed = frame.merge(leaf_of, on=dimensions, how="inner")  # combinations that came after the cutoff are no leaf's
+    return placed[["leaf", "ds", "known_at", "change"]].assign(source=placed["provider"].to_numpy())
 
 
 def _summed(lines: pd.DataFrame, leaves: int, grid: pd.DatetimeIndex) -> NDArray[np.float64]:

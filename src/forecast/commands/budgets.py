@@ -244,6 +244,7 @@ def show_overrun(answer: Mapping[str, Any]) -> None:
     rows = [
         ["budget", money(answer["amount"])],
         ["spent to date", money(answer["spent"])],
+        *([["still to be billed", money(answer["pending"]["mean"])]] if answer.get("pending") else []),
         ["probability of an overrun", f"{percent(answer['overrun_probability'])} ± {percent(answer['standard_error'])}"],
         ["expected overrun", money(answer["expected_overrun"])],
         ["total: mean, P10, P50, P90", ", ".join(amounts(answer["total"]))],

@@ -131,7 +131,8 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
     rows.append(["total", answer["start"], answer["end"], *amounts(total), *(money(total["quantiles"][key]) for key in asked)])
     table(title, ["", "from", "to", "mean", "P10", "P50", "P90", *(f"P{100 * float(key):g}" for key in asked)], rows, left=3)
     if answer.get("spent"):
-        line(f"Of the total {money(answer['spent'])} {answer['currency']} is spent already. Means add up over rows, quantiles do not.")
+        owed = f", about {money(answer['pending']['mean'])} more will be billed for days that are over" if answer.get("pending") else ""
+        line(f"Of the total {money(answer['spent'])} {answer['currency']} is billed already{owed}. Means add up over rows, quantiles do not.")
     else:
         line("Means add up over rows, quantiles do not.")
     origin(answer)

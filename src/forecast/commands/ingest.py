@@ -34,6 +34,7 @@ def ingest(
     covers: Annotated[str, typer.Option(metavar="WHAT", help="What --replace stands for: period, days, or auto: what its days say.")] = "auto",
     as_received: Annotated[str | None, typer.Option(metavar="TIME", help="When the bill arrived, ISO 8601; default now.")] = None,
     source: Annotated[str | None, typer.Option(metavar="NAME", help="Whose word the bills are; equal rows of two sources both count.")] = None,
+    also: Annotated[bool, typer.Option("--also", help="Take in a new source whose rows another one has said already; both count.")] = False,
     map: Annotated[Path | None, typer.Option(metavar="FILE", help="Mapping (TOML) of a table of your own.")] = None,
     prices: Annotated[Path | None, typer.Option(metavar="FILE", help="Price table (CSV) in place of the shipped list prices.")] = None,
     retry_quarantine: Annotated[bool, typer.Option("--retry-quarantine", help="Take in what was set aside and has been mended since.")] = False,
@@ -55,12 +56,12 @@ def ingest(
     home.make()
     named = "mapped" if map is not None and format == "auto" else format
     if watch:
-        if len(paths) != 1 or not paths[0].is_dir() or key is not None or replace or as_received is not None:
+        if len(paths) != 1 or not paths[0].is_dir() or key is not None or replace or also or as_received is not None:
             raise InputError(
                 "--watch takes one folder, whose files say themselves how they are read",
                 field="watch",
                 got=[str(path) for path in paths],
-                allowed="one folder without --key, --replace and --as-received",
+                allowed="one folder without --key, --replace, --also and --as-received",
             )
         from forecast.commands.sources import watch_folder
 
@@ -76,6 +77,7 @@ def ingest(
             replace=replace,
             covers=covers,
             source=source,
+            allow_overlap=also,
             formats=formats,
             progress=progress,
         )
@@ -132,6 +134,7 @@ def ingest_into(
     replace: bool = False,
     covers: str = "auto",
     source: str | None = None,
+    allow_overlap: bool = False,
     formats: Sequence[BillFormat] | None = None,
 ) -> dict[str, Any]:
     """Take in one delivery and enter it in the log of the records; gives back the report."""
@@ -144,6 +147,7 @@ def ingest_into(
         replace=replace,
         covers=covers,
         source=source,
+        allow_overlap=allow_overlap,
         formats=formats,
         progress=counted(progress),
     )

@@ -1,6 +1,7 @@
 """A delivery of spend that arrives as a request's body becomes a file, so that every delivery takes the ledger's one road.
 
-JSON is not parsed here: the ledger reads each value as it was written, so that money keeps its digits.
+The content type says only how the bytes are written; which bill they are, the formats tell from the file. JSON is not parsed here: the
+ledger reads each value as it was written, so that money keeps its digits.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ KINDS: Mapping[str, str] = {
 ALLOWED_TYPES = "application/json, application/x-ndjson, text/csv, application/vnd.apache.parquet"
 
 _WRAPPED = re.compile(rb'^\s*\{\s*"rows"\s*:\s*')
-_ALLOWED_JSON = '[{…}, …] or {"rows": [{…}, …]}'
+_ALLOWED_JSON = '[{…}, …], {"rows": [{…}, …]} or a document such as a page of a vendor\'s API'
 
 
 def write_delivery(content: bytes, kind: str, folder: Path, *, gzipped: bool, most: int) -> Path:
@@ -39,20 +40,24 @@ def write_delivery(content: bytes, kind: str, folder: Path, *, gzipped: bool, mo
     if not content.strip():
         raise DeliveryError("The body is empty: there are no rows in it", field="body", got=len(content), allowed="rows of spend")
     if kind == "json":
-        content = _list_of_rows(content)
+        content = _rows_or_document(content)
     path = folder / f"body.{kind}"
     path.write_bytes(content)
     return path
 
 
-def _list_of_rows(content: bytes) -> bytes:
-    """The list inside `{"rows": [...]}`, or the list that the body is. Where it ends wrongly the ledger's reader says so."""
+def _rows_or_document(content: bytes) -> bytes:
+    """The list inside `{"rows": [...]}`, or the body as it is. What is wrong between its first and last bracket the ledger's reader says."""
     content = content.removeprefix(b"\xef\xbb\xbf").strip()
     if opening := _WRAPPED.match(content):
         content = content[opening.end() :].removesuffix(b"}").rstrip()
-    if not (content.startswith(b"[") and content.endswith(b"]")):
-        problem = "is cut off: it begins as a list of rows and does not end as one" if content.startswith(b"[") else "is not a list of rows"
-        raise SchemaError(f"The body {problem}", field="rows", got=content[:40].decode("utf-8", "replace"), allowed=_ALLOWED_JSON)
+        endings = {b"[": b"]"}
+    else:
+        endings = {b"[": b"]", b"{": b"}"}
+    ending = endings.get(content[:1])
+    if ending is None or not content.endswith(ending):
+        problem = "is neither a list of rows nor a document" if ending is None else f"is cut off: it ends without {ending.decode()}"
+        raise SchemaError(f"The body {problem}", field="body", got=content[:40].decode("utf-8", "replace"), allowed=_ALLOWED_JSON)
     return content
 
 

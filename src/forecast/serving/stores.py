@@ -16,13 +16,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TypeVar
 
+from forecast.adapters.formats.base import BillFormat
+from forecast.adapters.formats.pricing import load_prices
+from forecast.adapters.formats.registry import shipped_formats
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.object_store import reaching
 from forecast.adapters.rates import find_rates
 from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
-from forecast.errors import ForecastError, NotFoundError
+from forecast.errors import ConfigError, ForecastError, InputError, NotFoundError
 from forecast.serving.problems import HttpProblemError
 from forecast.snapshot import Snapshot
 from forecast.spend.scope import Scope
@@ -118,6 +121,16 @@ class Stores:
                 return function(self._opened_ledger())
 
         return await asyncio.get_running_loop().run_in_executor(self._ingesting, ingest)
+
+    def formats(self) -> tuple[BillFormat, ...]:
+        """The formats of bills, priced by the table of the settings. Called where deliveries are: reading a table takes a moment."""
+        if self.settings.prices is None:
+            return shipped_formats()
+        try:
+            return shipped_formats(load_prices(self.settings.prices))
+        except InputError as error:
+            # The operator's table, not the caller's delivery.
+            raise ConfigError(f"Setting prices cannot be used: {error}") from error
 
     def _opened_ledger(self) -> Ledger:
         if self._ledger is None:

@@ -36,7 +36,9 @@ def forecast_answer(
     """Total and rows of a scope over a period; days that are over count with their actual cost.
 
     Rows are calendar buckets of `granularity` (quarters and years fiscal) for each combination of `group_by` values. Means of
-    rows add up to the total's mean; quantiles do not. A row that is entirely over has `actual: true` and no spread.
+    rows add up to the total's mean; quantiles do not. A row that is entirely over has `actual: true`; where its days are
+    not fully billed yet it has `provisional: true` and the spread of what they may come to. spent : what is billed; pending : what days that are
+    over will still be billed, null where they are settled.
     Raises OutsideHorizonError beyond the horizon, or for daily rows beyond the days that are simulated one by one;
     UnknownScopeError for values that never occurred; InputError where more than 20,000 rows are asked for.
     """
@@ -59,11 +61,13 @@ def forecast_answer(
     warnings = list(dict.fromkeys(text for reading in (whole, *groups) for text in reading.warnings))
     if _cuts_a_month(snapshot, buckets):
         warnings.append(f"from {snapshot.daily_end} on only whole months are simulated; a part of a month counts with its share of days")
+    owed = whole.owed()
     answer = {
         **heading(snapshot, scope, period),
         "granularity": granularity,
         "group_by": list(names),
         "spent": whole.spent,
+        "pending": None if owed is None else distribution(owed),
         "total": distribution(whole.totals(), wanted),
         "rows": [row for reading in groups for row in _rows(snapshot, reading, buckets, extra)],
         "backtest": backtest_record(snapshot, scope),
@@ -83,7 +87,7 @@ def _rows(snapshot: Snapshot, reading: Reading, buckets: Sequence[Period], extra
     else:
         means, found = ready
     rows = []
-    cutoff = snapshot.cutoff
+    cutoff, open_days = snapshot.cutoff, reading.open_days
     keys = [quantile_key(level) for level in extra]
     for bucket, mean, values in zip(buckets, means.tolist(), found.tolist(), strict=True):
         row = {
@@ -98,7 +102,8 @@ def _rows(snapshot: Snapshot, reading: Reading, buckets: Sequence[Period], extra
         if extra:
             row["quantiles"] = dict(zip(keys, values[3:], strict=True))
         if (bucket.end - cutoff).days <= 1:
-            row["actual"] = True
+            is_open = (open_days >= np.datetime64(bucket.start, "D")) & (open_days < np.datetime64(bucket.end, "D"))
+            row["provisional" if is_open.any() else "actual"] = True
         rows.append(row)
     return rows
 

@@ -6,7 +6,7 @@ Every answer is a reduction of readings, so that no two answers can contradict e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forecast.errors import InputError
 from forecast.paths import overlap
 from forecast.snapshot import Snapshot
+from forecast.spend.examples import TOLERANCE
 from forecast.spend.hierarchy import sum_rows
 from forecast.spend.periods import Period
 from forecast.spend.scope import Clause, Scope
@@ -30,7 +31,8 @@ SHARE = "share"
 class Reading:
     """One scope in one period.
 
-    past_days : (n_past,) datetime64[D]; past : (n_past,) actual cost of the period's days that are over.
+    past_days : (n_past,) datetime64[D]; past : (n_past,) cost of the period's days that are over, as billed. pending : (k, n_paths) what the
+    last k of these days will still be billed; k is 0 where they are settled.
     starts, ends : (n_steps,) future steps that touch the period; weights : (n_steps,) share of each that lies in it.
     paths : (n_steps, n_paths) cost per whole step. derived : "share" where the scope is finer than a leaf.
     node : number of the ready node that this is; first_step : number of the first step in the snapshot.
@@ -48,14 +50,35 @@ class Reading:
     node: int | None = None
     first_step: int = 0
     warnings: tuple[str, ...] = ()
+    pending: NDArray[np.floating] = field(default_factory=lambda: _NOTHING)
 
     @property
     def spent(self) -> float:
+        """What is billed."""
         return float(self.past.sum())
 
+    def owed(self) -> NDArray[np.float64] | None:
+        """(n_paths,) what the days that are over will still be billed; None where they are settled."""
+        return self.pending.sum(axis=0, dtype=np.float64) if self.pending.any() else None
+
+    @property
+    def open_days(self) -> NDArray[np.datetime64]:
+        """Days that are over whose bill is expected to change by more than TOLERANCE yet, up or down."""
+        last = len(self.past_days) - len(self.pending)
+        return self.past_days[last:][np.abs(self.pending).mean(axis=1) > TOLERANCE * np.abs(self.past[last:])]
+
+    def expected_past(self) -> NDArray[np.float64]:
+        """(n_past,) cost of the days that are over, with what is expected to be billed yet."""
+        found = self.past.copy()
+        if len(self.pending):
+            found[-len(self.pending) :] += self.pending.mean(axis=1, dtype=np.float64)
+        return found
+
     def totals(self) -> NDArray[np.float64]:
-        """(n_paths,) the period's total: what is spent and what is to come."""
-        return self.spent + self.to_come()
+        """(n_paths,) the period's total: what is billed, what is not billed yet, and what is to come."""
+        owed = self.owed()
+        total = self.spent + self.to_come()
+        return total if owed is None else total + owed
 
     def to_come(self) -> NDArray[np.float64]:
         """(n_paths,) the part of the total that is not over."""
@@ -69,14 +92,11 @@ class Reading:
         edges = np.array([[bucket.start, bucket.end] for bucket in buckets], dtype="datetime64[D]")
         weights = overlap(self.starts[None, :], self.ends[None, :], edges[:, :1], edges[:, 1:])
         samples = weights @ self.paths.astype(np.float64, copy=False)
-        samples += self.past_buckets(buckets)[:, None]
+        inside = ((self.past_days[None, :] >= edges[:, :1]) & (self.past_days[None, :] < edges[:, 1:])).astype(np.float64)
+        samples += (inside @ self.past)[:, None]
+        if len(self.pending):
+            samples += inside[:, -len(self.pending) :] @ self.pending.astype(np.float64, copy=False)
         return samples
-
-    def past_buckets(self, buckets: Sequence[Period]) -> NDArray[np.float64]:
-        """(n_buckets,) actual cost of each bucket's days that are over."""
-        edges = np.array([[bucket.start, bucket.end] for bucket in buckets], dtype="datetime64[D]")
-        inside = (self.past_days[None, :] >= edges[:, :1]) & (self.past_days[None, :] < edges[:, 1:])
-        return inside.astype(np.float64) @ self.past
 
 
 def read_scope(snapshot: Snapshot, scope: Scope, period: Period) -> Reading:
@@ -116,9 +136,10 @@ def _groups(values: NDArray[np.object_]) -> list[tuple[tuple[str, ...], NDArray[
 
 @dataclass(frozen=True)
 class _Window:
-    """The columns of history and the steps of the future that a period touches."""
+    """The columns of history, those of `pending`, and the steps of the future that a period touches."""
 
     past: slice
+    pending: slice
     first: int
     last: int
     weights: NDArray[np.float64]
@@ -128,7 +149,9 @@ def _window(snapshot: Snapshot, period: Period) -> _Window:
     start, end = np.datetime64(period.start, "D"), np.datetime64(period.end, "D")
     first = int(np.searchsorted(snapshot.ends, start, side="right"))
     last = max(first, int(np.searchsorted(snapshot.starts, end, side="left")))
-    return _Window(snapshot.past_slice(period), first, last, overlap(snapshot.starts[first:last], snapshot.ends[first:last], start, end))
+    past = snapshot.past_slice(period)
+    pending = slice(max(past.start - snapshot.first_pending, 0), max(past.stop - snapshot.first_pending, 0))
+    return _Window(past, pending, first, last, overlap(snapshot.starts[first:last], snapshot.ends[first:last], start, end))
 
 
 def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period: Period, rows: NDArray[np.int64] | None) -> Reading:
@@ -138,6 +161,7 @@ def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period
     if node is not None:
         paths: NDArray[np.floating] = snapshot.node_paths[node, window.first : window.last]
         past = snapshot.node_history[node, window.past]
+        pending: NDArray[np.floating] | None = None if snapshot.node_pending is None else snapshot.node_pending[node, window.pending]
     else:
         if rows is None:
             rows = np.flatnonzero(snapshot.hierarchy.leaf_mask(scope))
@@ -145,6 +169,7 @@ def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period
                 warnings = (_nothing(scope),)
         paths = sum_rows(snapshot.leaf_paths[:, window.first : window.last], rows)
         past = snapshot.leaf_history[rows, window.past].sum(axis=0)
+        pending = None if snapshot.pending is None else sum_rows(snapshot.pending[:, window.pending], rows)
     return Reading(
         scope,
         group,
@@ -157,7 +182,11 @@ def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period
         node=node,
         first_step=window.first,
         warnings=warnings,
+        pending=_NOTHING if pending is None else pending,
     )
+
+
+_NOTHING: NDArray[np.floating] = np.zeros((0, 1))
 
 
 def _nothing(scope: Scope) -> str:
@@ -180,12 +209,16 @@ def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], per
             allowed=f"at most {most // n_steps} groups for this period; narrow the scope or the period",
         )
     paths = np.zeros((n_groups, n_steps, snapshot.n_paths), dtype=np.float32)
-    if n_steps:
+    owed = None if snapshot.pending is None else snapshot.pending[:, window.pending]
+    pending = np.zeros((n_groups, 0 if owed is None else owed.shape[1], snapshot.n_paths), dtype=np.float32)
+    if n_steps or pending.shape[1]:
         blocks = split.blocks(starts, ends)
         for leaf in split.leaves:
             leaf_paths = snapshot.leaf_paths[leaf, steps]
-            for group, share in split.share_paths(int(leaf), int(blocks.max()) + 1):
+            for group, share in split.share_paths(int(leaf), int(blocks.max(initial=0)) + 1):
                 paths[group] += leaf_paths * share[blocks]
+                if owed is not None:
+                    pending[group] += owed[leaf] * share[0]
     past = split.past(window.past)
     warnings = [f"{', '.join(split.names)}: finer than a leaf of the forecast; leaves times their recent shares, with persistence and noise"]
     if len(days) and (recent.first_day is None or days[0] < recent.first_day):
@@ -197,7 +230,19 @@ def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], per
             return [Reading(scope, {}, days, np.zeros(len(days)), starts, ends, window.weights, zeros, SHARE, None, window.first, tuple(warnings))]
     return [
         Reading(
-            narrowed(scope, group), group, days, past[number], starts, ends, window.weights, paths[number], SHARE, None, window.first, tuple(warnings)
+            narrowed(scope, group),
+            group,
+            days,
+            past[number],
+            starts,
+            ends,
+            window.weights,
+            paths[number],
+            SHARE,
+            None,
+            window.first,
+            tuple(warnings),
+            pending[number],
         )
         for number, group in enumerate(split.groups)
     ]

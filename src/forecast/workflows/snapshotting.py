@@ -12,10 +12,15 @@ from numpy.typing import NDArray
 
 from forecast.errors import InputError
 from forecast.evaluation.quantiles import sorted_quantiles
+from forecast.forecasters.batches import in_batches
 from forecast.paths import SpendPaths
 from forecast.snapshot import QUANTILES, Snapshot, month_steps
 from forecast.spend.hierarchy import Hierarchy, sum_rows
 from forecast.spend.panel import SpendMatrix
+from forecast.spend.provisional import Provisional
+
+NODES_AT_ONCE = 8
+"""Nodes that one thread takes at a time: the first are the largest."""
 
 DRAFT = ""
 """Id of a snapshot that no store has written yet: the store computes the content address."""
@@ -39,11 +44,16 @@ def build_snapshot(
     detector: Mapping[str, NDArray[Any]],
     backtest: Mapping[str, Any],
     meta: Mapping[str, Any],
+    billed: NDArray[np.float64] | None = None,
+    provisional: Provisional | None = None,
+    threads: int = 1,
 ) -> Snapshot:
     """A draft (id "") from daily leaf paths: `SnapshotStore.write` gives it its id.
 
     paths : every leaf, daily, from the day after the history's last day, at least `horizon_days(…)` long. history : every leaf's
-    daily cost, no unknown days. recent, detector, backtest, meta : see `Snapshot`.
+    daily cost, no unknown days. recent, detector, backtest, meta : see `Snapshot`. billed : (n_leaves, n_days) the history as billed, rows as
+    in `history`, where its last days are expectations; provisional : what those may come to, at least as many draws as there are paths.
+    threads : how many share the work; the snapshot does not depend on it.
     Node paths are float64 sums of the float32 leaf steps, path by path; node means are sums of leaf means, so that they add up.
     Raises InputError where paths, history and hierarchy do not name the same leaves and days.
     """
@@ -55,9 +65,7 @@ def build_snapshot(
     starts, ends, days = month_steps(cutoff, daily_steps, months)
     _check_days(paths, cutoff, int(days.sum()))
     leaf_paths = _steps(paths.values, order, days)
-    node_paths = np.empty((len(hierarchy.nodes), *leaf_paths.shape[1:]), dtype=np.float32)
-    for node, members in enumerate(hierarchy.members):
-        node_paths[node] = sum_rows(leaf_paths, members)
+    node_paths, quantiles = nodes_of(leaf_paths, hierarchy, threads)
     return Snapshot(
         id=DRAFT,
         cutoff=cutoff,
@@ -68,15 +76,22 @@ def build_snapshot(
         ends=ends,
         leaf_paths=leaf_paths,
         node_paths=node_paths,
-        node_quantiles=step_quantiles(node_paths),
+        node_quantiles=quantiles,
         node_means=hierarchy.aggregate(leaf_paths.mean(axis=2, dtype=np.float64)),
         history_ds=history.ds.to_numpy().astype("datetime64[D]"),
-        leaf_history=np.ascontiguousarray(history.values[rows]),
+        leaf_history=np.ascontiguousarray((history.values if billed is None else billed)[rows]),
         recent=recent,
         detector=dict(detector),
         backtest=dict(backtest),
         meta=dict(meta),
+        pending=None if provisional is None else _pending(provisional, history.values if billed is None else billed, leaf_paths.shape[2])[rows],
+        watermarks=None if provisional is None else provisional.watermarks,
     )
+
+
+def _pending(provisional: Provisional, billed: NDArray[np.float64], n_paths: int) -> NDArray[np.float32]:
+    """(n_leaves, k, n_paths) what the draws have more than is billed."""
+    return provisional.draws[:, :, :n_paths] - billed[:, provisional.first :, None].astype(np.float32)
 
 
 def step_quantiles(paths: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,11 +102,28 @@ def step_quantiles(paths: NDArray[np.float32]) -> NDArray[np.float32]:
     return found
 
 
+def nodes_of(leaf_paths: NDArray[np.float32], hierarchy: Hierarchy, threads: int = 1) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Paths (n_nodes, n_steps, n_paths) and quantiles (n_nodes, n_steps, len(QUANTILES)) of every node above the leaves."""
+    paths = np.empty((len(hierarchy.nodes), *leaf_paths.shape[1:]), dtype=np.float32)
+    quantiles = np.empty((*paths.shape[:2], len(QUANTILES)), dtype=np.float32)
+    members = hierarchy.members
+
+    def write(nodes: slice) -> None:
+        for node in range(nodes.start, nodes.stop):
+            paths[node] = sum_rows(leaf_paths, members[node])
+        quantiles[nodes] = step_quantiles(paths[nodes])
+
+    in_batches(write, len(paths), threads, NODES_AT_ONCE)
+    return paths, quantiles
+
+
 def _steps(values: NDArray[np.float32], order: NDArray[np.int64], days: NDArray[np.int64]) -> NDArray[np.float32]:
-    """(n_leaves, n_steps, n_paths) in the hierarchy's order; leaf by leaf, so that the float64 copy stays small."""
+    """(n_leaves, n_steps, n_paths) in the hierarchy's order; leaf by leaf, so that the float64 copy stays small. `values` itself where it is that."""
     edges = np.concatenate([[0], np.cumsum(days)[:-1]])
     daily = int((np.cumsum(days) <= np.arange(1, len(days) + 1)).sum())  # leading steps of one day are copied, not summed
     length = int(days.sum())
+    if daily == len(days) == values.shape[1] and np.array_equal(order, np.arange(len(values))):
+        return values
     found = np.empty((len(order), len(days), values.shape[2]), dtype=np.float32)
     for leaf, row in enumerate(order):
         found[leaf, :daily] = values[row, :daily]

@@ -21,7 +21,9 @@ from forecast.anomalies.snapshot_detector import DetectorState, next_days, score
 from forecast.anomalies.threshold import score_of, surprise_size
 from forecast.errors import UnknownScopeError
 from forecast.snapshot import QUANTILES, Snapshot
+from forecast.spend.completeness import benefit_of_doubt
 from forecast.spend.hierarchy import COMPANY
+from forecast.spend.provisional import Watermarks
 from forecast.spend.scope import Clause, Scope
 from forecast.workflows.records import series_name
 from forecast.workflows.shares import RecentSpend, recent_spend
@@ -43,8 +45,14 @@ class RowAnswers:
     basis: NDArray[np.str_]
 
 
-def score_rows(snapshot: Snapshot, scopes: Sequence[Scope], days: NDArray[np.datetime64], costs: NDArray[np.float64]) -> RowAnswers:
-    """Score m rows; days are datetime64[D] from the first day of history on. Reads the snapshot only, changes nothing."""
+def score_rows(
+    snapshot: Snapshot, scopes: Sequence[Scope], days: NDArray[np.datetime64], costs: NDArray[np.float64], now: np.datetime64 | None = None
+) -> RowAnswers:
+    """Score m rows; days are datetime64[D] from the first day of history on. Reads the snapshot only, changes nothing.
+
+    now : when the costs were known; by default when the snapshot's bills were. Days that may not be fully billed by then get the benefit of
+    the doubt: what is scored is the plausible final cost that lies nearest to the usual one.
+    """
     state = detector_state(snapshot)
     unique = {scope: number for number, scope in enumerate(dict.fromkeys(scopes))}
     codes = np.fromiter((unique[scope] for scope in scopes), dtype=np.int64, count=len(scopes))
@@ -59,7 +67,7 @@ def score_rows(snapshot: Snapshot, scopes: Sequence[Scope], days: NDArray[np.dat
     _from_history(snapshot, state, places, coarse, rows_of, offset, expectation)
     _from_lines(snapshot, state, places, finer, rows_of, offset, expectation)
     unknown = np.array([place.unknown for place in places], dtype=bool)[codes]
-    return _answers(state, costs, expectation, unknown)
+    return _answers(state, costs, expectation, unknown, _shares_known(snapshot, places, rows_of, days, now))
 
 
 def detector_state(snapshot: Snapshot) -> DetectorState:
@@ -224,7 +232,7 @@ def _from_history(
             found.constant[rows] = state.constant[stored]
             found.location[rows], found.spread[rows] = state.location[stored, column], state.spread[stored, column]
         else:
-            replayed.append((rows, snapshot.leaf_history[place.leaves].sum(axis=0)))
+            replayed.append((rows, snapshot.expected_history[place.leaves].sum(axis=0)))
     if replayed:
         history = np.stack([line for _, line in replayed])
         constant = transform_constant(history)
@@ -269,11 +277,47 @@ def _line_sums(column: NDArray[np.int64], cost: NDArray[np.float64], lines: NDAr
     return np.bincount(column[lines], weights=cost[lines], minlength=n_days)[:n_days].astype(np.float64)
 
 
-def _answers(state: DetectorState, costs: NDArray[np.float64], found: _Expected, unknown: NDArray[np.bool_]) -> RowAnswers:
+def _shares_known(
+    snapshot: Snapshot, places: Sequence[_Place], rows_of: Sequence[NDArray[np.int64]], days: NDArray[np.datetime64], now: np.datetime64 | None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """(m,) lower and upper share of each row's final cost that may be known by `now`; None where nothing is known of how bills come in."""
+    if snapshot.watermarks is None:
+        return None
+    marks = Watermarks.of(snapshot.watermarks)
+    ages = marks.ages(days, now)
+    low, high = np.ones(len(days)), np.ones(len(days))
+    for place, rows in zip(places, rows_of, strict=True):
+        if len(rows):
+            leaves = snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves
+            low[rows], high[rows] = marks.shares(_sources(snapshot, leaves), ages[rows])
+    return low, high
+
+
+def _sources(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float] | None:
+    """Parts that sources have in the recent spend of some leaves; None where leaves do not tell."""
+    if "provider" not in snapshot.hierarchy.dimensions:
+        return None
+    sizes = np.abs(snapshot.expected_history[leaves, -28:]).sum(axis=1)
+    providers = snapshot.hierarchy.leaves["provider"].to_numpy()[leaves]
+    names, number = np.unique(providers.astype(np.str_), return_inverse=True)
+    parts = np.bincount(number, weights=sizes, minlength=len(names))
+    parts = parts / parts.sum() if parts.sum() > 0 else np.full(len(names), 1.0 / max(len(names), 1))
+    return dict(zip(names.tolist(), parts.tolist(), strict=True))
+
+
+def _answers(
+    state: DetectorState,
+    costs: NDArray[np.float64],
+    found: _Expected,
+    unknown: NDArray[np.bool_],
+    shares: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+) -> RowAnswers:
     m = len(costs)
     usual = np.where(found.by_table, found.tables[:, _MEDIAN], found.constant * np.sinh(found.location))
     # Spend that never was is judged as so much more of its parent.
     judged = np.where(unknown, np.nan_to_num(usual) + costs, costs)
+    if shares is not None:
+        judged = np.where(unknown | np.isnan(usual), judged, benefit_of_doubt(costs, np.nan_to_num(usual), *shares))
     expected, lower, upper, p_value = (np.full(m, np.nan) for _ in range(4))
     for by_table in (True, False):
         here = found.by_table == by_table
@@ -288,7 +332,7 @@ def _answers(state: DetectorState, costs: NDArray[np.float64], found: _Expected,
     upper = np.where(unknown, np.maximum(upper - usual, 0.0), upper)
     expected, lower = np.where(unknown, 0.0, expected), np.where(unknown, 0.0, lower)
     sizes = surprise_size(p_value)
-    enough = np.abs(costs - np.nan_to_num(expected)) >= state.smallest_money
+    enough = np.abs(judged - np.where(unknown, np.nan_to_num(usual), np.nan_to_num(expected))) >= state.smallest_money
     return RowAnswers(
         expected,
         lower,

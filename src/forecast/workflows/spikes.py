@@ -47,12 +47,13 @@ class SpendRow:
         return _day(self.timestamp)
 
 
-def anomaly_answer(snapshot: Snapshot, rows: Sequence[SpendRow], *, lines: pd.DataFrame | None = None) -> dict[str, Any]:
+def anomaly_answer(snapshot: Snapshot, rows: Sequence[SpendRow], *, lines: pd.DataFrame | None = None, now: datetime | None = None) -> dict[str, Any]:
     """Expected cost, interval, p-value, score and incident of each row, and the incidents with their root causes.
 
     rows : each the day's whole cost of its scope; one row in, one row out, in order. lines : charge lines of the rows' days (columns
     `ds`, dimensions, `cost`, `quantity`), where there are any; causes are then found in them. Days of the snapshot's recent weeks
-    need none. A row is an anomaly where its p-value is rarer than the declared false-alarm rate allows; score is 0.5 there.
+    need none. now : when the costs were known, UTC; a day is not strange for not being fully billed by then.
+    A row is an anomaly where its p-value is rarer than the declared false-alarm rate allows; score is 0.5 there.
     Values that never occurred are no error: they are judged by their parent (`derived: "parent"`).
     Raises InputError for a day before the first day of spend and for more than 100,000 rows.
     """
@@ -72,7 +73,8 @@ def anomaly_answer(snapshot: Snapshot, rows: Sequence[SpendRow], *, lines: pd.Da
     if not rows:
         return answer
     costs = np.array([row.cost for row in rows], dtype=np.float64)
-    scores = score_rows(snapshot, [row.scope for row in rows], days, costs)
+    moment = None if now is None else np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
+    scores = score_rows(snapshot, [row.scope for row in rows], days, costs, moment)
     incidents, incident_of = _incidents(snapshot, rows, scores, lines)
     answer["rows"] = _row_answers(rows, scores, incident_of)
     answer["incidents"] = incidents

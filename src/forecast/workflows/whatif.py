@@ -231,7 +231,7 @@ def _reach(snapshot: Snapshot, lever: Lever, number: int) -> Reach:
                 got=str(lever.to),
                 allowed="a place outside the scope",
             )
-    means = np.asarray(snapshot.leaf_history[:, -28:].mean(axis=1))
+    means = np.asarray(snapshot.expected_history[:, -28:].mean(axis=1))
     values = target.as_values() or {}
     return Reach(leaves, parts, {int(leaf): _destination(hierarchy.leaves, int(leaf), values, there, means) for leaf in leaves})
 

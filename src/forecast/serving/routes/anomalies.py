@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import cache
 
 from starlette.requests import Request
@@ -23,9 +24,10 @@ async def anomalies(request: Request, body: AnomaliesRequest) -> Response:
     """Per row: expected cost, interval, p-value, score, whether it is strange, and what drove it. Changes nothing."""
     stores = stores_of(request)
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
+    now = datetime.now(UTC)
 
     def compute() -> bytes:
-        return to_json(anomaly_answer(snapshot, read_rows(snapshot, body.rows)))
+        return to_json(anomaly_answer(snapshot, read_rows(snapshot, body.rows), now=now))
 
     return Response(await stores.run(compute), media_type="application/json")
 

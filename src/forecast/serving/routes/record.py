@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from fastapi import Query
 from fastapi.routing import APIRoute
@@ -17,6 +18,10 @@ from forecast.serving.schemas import Cost, SnapshotId, read_moment_day, read_sco
 from forecast.snapshot import Snapshot
 from forecast.spend.scope import Scope
 from forecast.workflows.records import backtest_record
+
+MOST_SCHEDULES = 10
+_DAYS_BETWEEN = {"daily": 1.0, "weekly": 7.0, "monthly": 30.4, "quarterly": 91.3, "yearly": 365.25}
+"""Between two charges of a cadence; those of a term are as far apart as the term is long."""
 
 
 async def accuracy(
@@ -73,12 +78,18 @@ async def list_snapshots(request: Request) -> Response:
     return json_response({"snapshots": [describe(record) for record in await stores.run(stores.records.snapshots)]})
 
 
-async def get_snapshot(request: Request, snapshot_id: str) -> Response:
+async def get_snapshot(
+    request: Request,
+    snapshot_id: str,
+    schedules: Annotated[
+        Literal["largest", "all"], Query(description=f"the {MOST_SCHEDULES} largest recurring charges of `meta`, or all")
+    ] = "largest",
+) -> Response:
     """One snapshot; the first 8 characters of its id are enough."""
     stores = stores_of(request)
     record = await stores.run(lambda: stores.records.snapshot(snapshot_id))
     snapshot = await stores.snapshot(record.cost, snapshot_id=record.id)
-    return json_response(await stores.run(lambda: {**describe(record), **_reach(snapshot)}))
+    return json_response(await stores.run(lambda: {**describe(record), **_reach(snapshot, None if schedules == "all" else MOST_SCHEDULES)}))
 
 
 def describe(record: SnapshotRecord) -> dict[str, Any]:
@@ -96,7 +107,8 @@ def describe(record: SnapshotRecord) -> dict[str, Any]:
     }
 
 
-def _reach(snapshot: Snapshot) -> dict[str, Any]:
+def _reach(snapshot: Snapshot, most: int | None) -> dict[str, Any]:
+    known = {"schedules": _schedules(snapshot.meta["schedules"], most)} if "schedules" in snapshot.meta else {}
     return {
         "first_day": snapshot.first_day,
         "daily_end": snapshot.daily_end,
@@ -104,8 +116,19 @@ def _reach(snapshot: Snapshot) -> dict[str, Any]:
         "dimensions": list(snapshot.hierarchy.dimensions),
         "leaves": len(snapshot.hierarchy.leaves),
         "nodes": len(snapshot.hierarchy.nodes),
-        "meta": snapshot.meta,
+        "meta": {**snapshot.meta, **known},
     }
+
+
+def _schedules(columns: Mapping[str, Sequence[Any]], most: int | None) -> dict[str, Any]:
+    """How many recurring charges the snapshot projects, and those of the most money a day, ended ones last.
+
+    columns : `Schedules.record`, a list a column: a large company has thousands of entries.
+    """
+    every = [_DAYS_BETWEEN.get(cadence, max(term, 1)) for cadence, term in zip(columns["cadence"], columns["term"], strict=True)]
+    sizes = [abs(amount) / days for amount, days in zip(columns["amount"], every, strict=True)]
+    order = sorted(range(len(sizes)), key=lambda place: (bool(columns["ended"][place]), -sizes[place]))
+    return {"count": len(sizes), "items": [{name: values[place] for name, values in columns.items()} for place in order[:most]]}
 
 
 ROUTES = [

@@ -1,4 +1,4 @@
-"""Bills in: FOCUS rows as JSON, NDJSON, CSV or Parquet."""
+"""Bills in, of every format that `forecast ingest` knows: as JSON, NDJSON, CSV or Parquet."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecast.adapters.delivery import Covers
 from forecast.adapters.ingest_report import IngestReport
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.records import IngestionRecord, Records
@@ -26,14 +27,15 @@ from forecast.serving.responses import json_response, stores_of
 MOST_SPEND = 64 * 1024 * 1024
 """Bytes of one delivery over HTTP, packed and unpacked; larger ones go through `forecast ingest`."""
 
-_ROW = {"type": "object", "additionalProperties": True, "description": "one FOCUS row: PascalCase columns"}
+_ROW = {"type": "object", "additionalProperties": True, "description": "one FOCUS row (PascalCase columns), or one page or row of another format"}
 _ROWS = {"type": "array", "items": _ROW, "minItems": 1}
+_PAGE = {"type": "object", "additionalProperties": True, "description": "one page of OpenAI's or Anthropic's API, one answer of LiteLLM or OpenCost"}
 _BODY: dict[str, Any] = {
     "required": True,
     "content": {
-        "application/json": {"schema": {"anyOf": [_ROWS, {"type": "object", "required": ["rows"], "properties": {"rows": _ROWS}}]}},
-        "application/x-ndjson": {"schema": {"type": "string", "description": "one FOCUS row a line"}},
-        "text/csv": {"schema": {"type": "string", "description": "FOCUS CSV with a header"}},
+        "application/json": {"schema": {"anyOf": [_ROWS, {"type": "object", "required": ["rows"], "properties": {"rows": _ROWS}}, _PAGE]}},
+        "application/x-ndjson": {"schema": {"type": "string", "description": "one row or page a line"}},
+        "text/csv": {"schema": {"type": "string", "description": "a bill as CSV with a header"}},
         "application/vnd.apache.parquet": {"schema": {"type": "string", "format": "binary"}},
     },
 }
@@ -46,10 +48,12 @@ async def ingest(
     ] = None,
     format: Annotated[str, Query(max_length=40, description="focus, aws-cur, openai-costs, …; auto looks at the content")] = "auto",
     replace: Annotated[bool, Query(description="the delivery stands for all that its source said before about its billing periods")] = False,
+    covers: Annotated[Covers, Query(description="what a delivery that replaces stands for; auto: what its days say")] = "auto",
     source: Annotated[str | None, Query(max_length=200, description="whose word the rows are; equal rows of two sources both count")] = None,
+    also: Annotated[bool, Query(description="take in a new source whose rows another one has said already; both count")] = False,
     as_received: Annotated[datetime | None, Query(description="when the rows were known, ISO 8601; default now")] = None,
 ) -> Response:
-    """Take in a delivery. The same delivery again changes nothing; rows that cannot be are quarantined with their reasons."""
+    """Take in a delivery of any known format. The same again changes nothing; rows that cannot be counted are quarantined with their reasons."""
     got = content_type(request)
     kind = KINDS.get(got)
     if kind is None:
@@ -66,7 +70,17 @@ async def ingest(
             folder = Path(name)
             try:
                 path = write_delivery(content, kind, folder, gzipped=encoding == "gzip", most=MOST_SPEND)
-                report = ledger.ingest([path], received_at=received_at, format=format, key=key, replace=replace, source=source)
+                report = ledger.ingest(
+                    [path],
+                    received_at=received_at,
+                    format=format,
+                    key=key,
+                    replace=replace,
+                    covers=covers,
+                    source=source,
+                    allow_overlap=also,
+                    formats=stores.formats(),
+                )
             except InputError as error:
                 # The file is ours and gone when the caller reads this: its name says nothing to them.
                 error.args = (str(error).replace(f"{folder}/", ""), *error.args[1:])
