@@ -17,10 +17,10 @@ export BENTOML_DO_NOT_TRACK := true
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check bench serve bento wheel lock clean
+.PHONY: help install demo test check bench bench-rivals prior serve bento wheel lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## .venv with the locked dependencies and this package, editable
 
@@ -56,6 +56,16 @@ bench: install ## measure calibration, generation and serving anew; results go t
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)
 	$(BIN)/python benchmarks/figures.py
+
+RIVALS := benchmarks/rivals/.venv/bin/python
+bench-rivals: install ## forecasts beside rivals in their own environment; BENCH_DATA=folder of the data
+	test -x $(RIVALS) || $(BIN)/uv venv --quiet benchmarks/rivals/.venv
+	$(BIN)/uv pip install --quiet --python $(RIVALS) -r benchmarks/rivals/requirements$(if $(NETWORK),-network).txt
+	$(BIN)/python benchmarks/panels.py "$(BENCH_DATA)" --rivals $(RIVALS)
+	$(BIN)/python benchmarks/engine_speed.py --rivals $(RIVALS)
+
+prior: install ## build the shipped prior again, byte for byte (6 minutes)
+	$(BIN)/python -m training.prior
 
 serve: install ## serve the home folder (FORECAST_HOME, default .forecast)
 	$(BIN)/forecast serve $(SERVE_ARGS)

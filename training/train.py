@@ -30,6 +30,7 @@ from forecast.spend.dimensions import DIMENSIONS
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
 from training.backtest import Progress, judge, load_history
 from training.cards import model_card
+from training.executors import cores
 from training.specs import Spec, load_spec
 
 MANY_LEAVES = 1000
@@ -100,8 +101,8 @@ def train(
         record = result.record()
     with timings.step("fit"):
         tell("fitting", 0.55)
-        # One thread: on a busy machine with two cores LightGBM's threads waited for each other and a fit took 12.8 s for 3.3 s.
-        scheduled = ScheduledForecaster(chosen.build(), history.lines, history.matrix.ids).fit(history.panel, history.hierarchy)
+        threads = cores(settings.threads)
+        scheduled = ScheduledForecaster(chosen.build(threads), history.lines, history.matrix.ids).fit(history.panel, history.hierarchy)
         forecaster = scheduled.forecaster_  # what was learnt; schedules are read off the bill, and the snapshot keeps them
         artifacts = ArtifactStore(settings.models_folder)
         cutoff_day = history.matrix.ds[-1].date()
@@ -138,6 +139,7 @@ def train(
             },
             billed=history.billed,
             provisional=history.provisional,
+            threads=threads,
         )
         del paths
         snapshot = store.write(draft, created_at=moment)

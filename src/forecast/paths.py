@@ -64,8 +64,10 @@ class SpendPaths:
     def quantile(self, quantiles: Sequence[float]) -> pd.DataFrame:
         """Columns unique_id, ds, quantile, value; `quantile` holds the floats that were asked for, in that order."""
         wanted = check_quantiles(quantiles)
-        found = np.quantile(self.values, wanted, axis=2).astype(np.float64)  # (n_quantiles, n_series, horizon)
-        frames = [self._long(found[number], "value").assign(quantile=level) for number, level in enumerate(wanted)]
+        found = np.empty((*self.values.shape[:2], len(wanted)))
+        for row, values in enumerate(self.values):  # series by series, so that the sorted copy stays small
+            found[row] = sorted_quantiles(values, wanted)
+        frames = [self._long(found[:, :, number], "value").assign(quantile=level) for number, level in enumerate(wanted)]
         return pd.concat(frames, ignore_index=True)[["unique_id", "ds", "quantile", "value"]]
 
     def total(self, start: Time | None = None, end: Time | None = None) -> pd.DataFrame:
@@ -106,6 +108,19 @@ class SpendPaths:
     def _long(self, per_step: NDArray[np.float64], name: str) -> pd.DataFrame:
         starts = np.broadcast_to(self.starts, per_step.shape)
         return pd.DataFrame({"unique_id": np.repeat(np.array(self.ids, dtype=object), self.horizon), "ds": starts.ravel(), name: per_step.ravel()})
+
+
+def sorted_quantiles(samples: NDArray[np.floating], quantiles: Sequence[float]) -> NDArray[np.float64]:
+    """(…, n_samples) → (…, n_quantiles), the numbers that `np.quantile` gives (linear between order statistics).
+
+    One sort a row; with 17 quantiles of 1,000 samples `np.quantile` partitions for each of them and took ten times as long.
+    """
+    place = np.asarray(quantiles, dtype=np.float64) * (samples.shape[-1] - 1)
+    low = np.floor(place).astype(np.int64)
+    high = np.minimum(low + 1, samples.shape[-1] - 1)
+    ordered = np.sort(samples, axis=-1)
+    below, above = ordered[..., low].astype(np.float64), ordered[..., high].astype(np.float64)
+    return np.asarray(below + (place - low) * (above - below))
 
 
 def overlap(

@@ -12,10 +12,13 @@ import pytest
 from sklearn.base import clone
 
 import forecast.forecasters
+from forecast.forecasters.analogs import PriorForecaster
+from forecast.forecasters.autoregression import Autoregression
 from forecast.forecasters.base import Forecaster
 from forecast.forecasters.baselines import RunRate, SeasonalNaive
 from forecast.forecasters.boosting import BoostingForecaster
 from forecast.forecasters.combination import SpendForecaster
+from forecast.forecasters.fitted_level import FittedLevel
 from forecast.forecasters.recent_level import RecentLevel
 from forecast.forecasters.structural import StructuralForecaster
 from tests.contracts.forecaster_checks import CHECKS
@@ -24,6 +27,9 @@ INSTANCES: list[Forecaster] = [
     SeasonalNaive(),
     RunRate(),
     RecentLevel(),
+    FittedLevel(),
+    Autoregression(),
+    PriorForecaster(),
     StructuralForecaster(),
     BoostingForecaster(rounds=40),
     SpendForecaster(),

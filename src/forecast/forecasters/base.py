@@ -9,15 +9,19 @@ The public method validates, the underscore method computes. Constructors only s
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Self
+from copy import copy
+from dataclasses import replace
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
-from forecast.forecasters.calibration import ErrorBank
-from forecast.forecasters.history import Floats, History, Ints, history_of, rhythm_of
+from forecast.forecasters.batches import in_batches
+from forecast.forecasters.calibration import ErrorBank, choose_origins
+from forecast.forecasters.history import Floats, History, Ints, extended, history_of, rhythm_of
 from forecast.paths import SpendPaths
 from forecast.spend.hierarchy import Hierarchy
 from forecast.spend.panel import SpendMatrix, to_matrix
@@ -29,10 +33,11 @@ LEAST_PERIODS = 14
 class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
     """Joint sample paths of many series.
 
-    freq : pandas frequency of the panel, such as "D".
+    freq : pandas frequency of the panel, such as "D". threads : how many share the work; results do not depend on it.
     """
 
     freq: str
+    threads: int = 1
 
     def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Self:
         """Learn from a long panel (`unique_id, ds, y`; NaN = not known; rows in any order; series may start and end on different days).
@@ -53,6 +58,21 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         self.history_ = history
         self.series_ids_ = matrix.ids
         self._fit(history, hierarchy)
+        return self
+
+    def update(self, new_rows: pd.DataFrame) -> Self:
+        """Take in newer rows (`unique_id, ds, y`) without learning again: the next day's bill, or a corrected one.
+
+        What was learnt (parameters, trees, weights) stays; the history, what is computed from it, and the record of past errors move on. Series
+        without new rows stay where they were: their horizon starts after their own last row. Rows that bring nothing new change nothing.
+        Raises SchemaError and SpendDataError as `fit` does, and InputError for series that were not learnt and for times before the history.
+        """
+        history = self._fitted_history()
+        if len(new_rows):
+            moved = extended(history, to_matrix(new_rows, self.freq))
+            if moved is not history:
+                self._advance(moved)
+                self.history_ = moved
         return self
 
     def simulate(self, horizon: int, n_paths: int = 1000, seed: int = 0) -> SpendPaths:
@@ -77,6 +97,10 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None: ...
 
     @abstractmethod
+    def _advance(self, history: History) -> None:
+        """Bring everything that follows the history up to `history`, which is newer than `history_`; nothing is learnt."""
+
+    @abstractmethod
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray: ...  # (n, horizon, n_paths) float32
 
     def state(self) -> dict[str, Any]:
@@ -84,7 +108,8 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         history = self._fitted_history()
         return {
             "forecaster": type(self).__name__,
-            "params": self.get_params(deep=False),
+            # How many threads share the work is the machine's matter and changes no byte.
+            "params": {name: value for name, value in self.get_params(deep=False).items() if name != "threads"},
             "history": {
                 "ids": list(history.ids),
                 "values": history.values,
@@ -92,6 +117,9 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
                 "grid": history.grid.to_numpy().astype("datetime64[ns]").astype(np.int64),
                 "last": history.last,
                 "grid_freq": history.grid.freqstr,
+                "season": history.rhythm.season,
+                "outage_cells": history.outage_cells,
+                "outage_values": history.outage_values,
             },
             "learned": self._learned(),
         }
@@ -103,8 +131,17 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         kept = state["history"]
         grid = pd.DatetimeIndex(np.asarray(kept["grid"]).astype("datetime64[ns]"), freq=kept["grid_freq"])
         values = np.asarray(kept["values"])
-        rhythm = rhythm_of(self.freq, values.shape[1])
-        self.history_ = History(tuple(kept["ids"]), values, np.asarray(kept["first"]), grid, np.asarray(kept["last"]), self.freq, rhythm)
+        self.history_ = History(
+            ids=tuple(kept["ids"]),
+            values=values,
+            first=np.asarray(kept["first"]),
+            grid=grid,
+            last=np.asarray(kept["last"]),
+            freq=self.freq,
+            rhythm=replace(rhythm_of(self.freq, values.shape[1]), season=int(kept["season"])),
+            outage_cells=np.asarray(kept["outage_cells"]),
+            outage_values=np.asarray(kept["outage_values"]),
+        )
         self.series_ids_ = self.history_.ids
         self._restore(state["learned"])
         return self
@@ -134,24 +171,65 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
 
 
 class PointForecaster(Forecaster):
-    """A forecaster that gives point forecasts from any past origin; its own past errors make the paths."""
+    """A forecaster that gives point forecasts from any past origin; its own past errors make the paths.
+
+    per_series : names of what was learnt whose first axis is the series, so that `part` can take the forecaster apart. None (not said, or points
+    of a series need all the others'): it computes all series at once.
+    """
+
+    per_series: ClassVar[tuple[str, ...] | None] = None
 
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
-        self.bank_ = ErrorBank.build(history, self.points, first_origin=self.first_honest_origin())
+        self.bank_ = self._bank(history)
+
+    def _bank(self, history: History) -> ErrorBank:
+        origins, block = choose_origins(history, self.first_honest_origin())
+        return ErrorBank.of(history, origins, self.points_in_batches(origins, block, self.threads), threads=self.threads)
+
+    def _advance(self, history: History) -> None:
+        self._follow(history)
+        self.history_ = history
+        self.bank_ = self._bank(history)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()
         now = np.array([history.n_periods], dtype=np.int64)
-        return self.bank_.simulate(self.points(now, horizon)[:, 0], n_paths, rng)
+        points = self.points_in_batches(now, horizon, self.threads)[:, 0].astype(np.float64)
+        return self.bank_.simulate(points, n_paths, rng, self.threads)
 
     @abstractmethod
     def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
         """Learn from the whole history."""
 
+    def _follow(self, history: History) -> None:
+        """Bring what depends on the history up to `history`, newer than `history_`. Learns again where a forecaster says nothing better."""
+        self._learn(history, None)
+
     @abstractmethod
     def points(self, origins: Ints, horizon: int) -> Floats:
         """(n, O, horizon) expected cost, each origin seeing only the columns before it."""
+
+    def part(self, rows: slice) -> Self:
+        """The forecaster of some of its series: views, nothing is copied."""
+        found = copy(self)
+        found.history_ = self._fitted_history().part(rows)
+        found.series_ids_ = found.history_.ids
+        for name in self.per_series or ():
+            setattr(found, name, getattr(self, name)[rows])
+        return found
+
+    def points_in_batches(self, origins: Ints, horizon: int, threads: int = 1) -> NDArray[np.float32]:
+        """`points` as 32-bit numbers, computed for a few series at a time by so many threads: temporaries stay small."""
+        if self.per_series is None:
+            return self.points(origins, horizon).astype(np.float32)
+        found = np.empty((self._fitted_history().n_series, len(origins), horizon), dtype=np.float32)
+
+        def write(rows: slice) -> None:
+            found[rows] = self.part(rows).points(origins, horizon)
+
+        in_batches(write, len(found), threads)
+        return found
 
     def first_honest_origin(self) -> int:
         """First origin whose points did not learn from what came after it (beyond a handful of shared parameters)."""

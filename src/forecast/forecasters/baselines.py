@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
 from forecast.forecasters.base import PointForecaster
@@ -11,6 +13,8 @@ from forecast.spend.hierarchy import Hierarchy
 
 class SeasonalNaive(PointForecaster):
     """The last season (a week of days) again and again."""
+
+    per_series: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(self, freq: str = "D") -> None:
         self.freq = freq
@@ -26,6 +30,8 @@ class SeasonalNaive(PointForecaster):
 
 class RunRate(PointForecaster):
     """The mean of the last `window` periods (or since the series began) for every step: what most consoles call a forecast."""
+
+    per_series: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(self, freq: str = "D", window: int | None = None) -> None:
         self.freq = freq

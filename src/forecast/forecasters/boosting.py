@@ -7,14 +7,16 @@ directly needs no recursion through the trees.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import InsufficientHistoryError
 from forecast.forecasters.base import PointForecaster
-from forecast.forecasters.calibration import LEAST_KNOWN
+from forecast.forecasters.batches import in_batches
+from forecast.forecasters.error_record import LEAST_KNOWN
 from forecast.forecasters.history import Floats, History, Ints
 from forecast.forecasters.trajectories import EPSILON
 from forecast.spend.hierarchy import Hierarchy
@@ -24,6 +26,8 @@ KNOTS = (1, 7, 14, 28, 56, 91)
 
 LEAST_ROWS = 200
 MOST_ROWS = 400_000
+"""Rows that trees learn from at most. Where there are more, each batch of series shows some of its origins, others than the next batch."""
+
 TARGET_LIMIT = 20.0
 
 
@@ -33,6 +37,8 @@ class BoostingForecaster(PointForecaster):
     rounds, leaves, learning_rate : of LightGBM. honest_share : share of the history that the trees behind the error record learn from;
     the trees that forecast learn from all of it.
     """
+
+    per_series: ClassVar[tuple[str, ...] | None] = ()
 
     def __init__(
         self, freq: str = "D", rounds: int = 120, leaves: int = 15, learning_rate: float = 0.06, honest_share: float = 0.45, threads: int = 1
@@ -46,10 +52,17 @@ class BoostingForecaster(PointForecaster):
 
     def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
         self.knots_ = self._windows(history)
+        self.whole_ = _whole_trend(history)
         # Upwards, so that no target of the error record's trees lies after the first origin that they are judged at.
         self.split_ = int(np.ceil(history.n_periods * self.honest_share))
-        self.honest_trees_ = self._train(history, self.split_)
-        self.trees_ = self._train(history, history.n_periods)
+        # Two trainings beside each other and not two threads in each: OpenMP's threads wait for each other, on a busy machine for minutes.
+        stops = (self.split_, history.n_periods)
+        self.honest_trees_, self.trees_ = in_batches(lambda one: self._train(history, stops[one.start]), 2, self.threads, at_once=1)
+
+    def _follow(self, history: History) -> None:
+        # A series without new rows moves to the left of its right-aligned row; what was honest for it begins that much later.
+        self.split_ += history.n_periods - self.history_.n_periods
+        self.whole_ = _whole_trend(history)
 
     def first_honest_origin(self) -> int:
         return self.split_
@@ -87,27 +100,18 @@ class BoostingForecaster(PointForecaster):
         """Trees that saw columns 0..stop-1 only."""
         import lightgbm
 
-        origins, rows, targets = [], [], []
         step = max(1, history.rhythm.season if history.rhythm.season <= 31 else 1)
         latest = np.arange(stop - 1, LEAST_KNOWN, -step, dtype=np.int64)[::-1]
-        ends = np.array(self.knots_)
-        begins = np.concatenate([[0], ends[:-1]])
-        cumulative = np.concatenate([np.zeros((history.n_series, 1)), np.cumsum(history.filled, axis=1)], axis=1)
-        features = self._features(history, latest)  # (n, O, F)
-        level = history.level(latest)
-        age = history.age(latest)
-        for window, (begin, end) in enumerate(zip(begins, ends, strict=True)):
-            inside = latest + end <= stop
-            usable = (age[:, inside] >= LEAST_KNOWN) & (level[:, inside] > 0)
-            mean = (cumulative[:, latest[inside] + end] - cumulative[:, latest[inside] + begin]) / (end - begin)
-            with np.errstate(divide="ignore", invalid="ignore"):
-                target = mean / level[:, inside]
-            series, origin = np.nonzero(usable)
-            chosen = features[:, inside][series, origin]
-            rows.append(np.concatenate([chosen, np.full((len(chosen), 1), float(window))], axis=1))
-            targets.append(np.clip(target[series, origin], -TARGET_LIMIT, TARGET_LIMIT))
-            origins.append(latest[inside][origin])
-        matrix, target = np.concatenate(rows), np.concatenate(targets)
+        possible = history.n_series * int(sum((latest + end <= stop).sum() for end in self.knots_))
+        shown = max(1, int(len(latest) * min(1.0, MOST_ROWS / max(possible, 1))))
+
+        def examples(rows: slice) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            chosen = np.sort(np.random.default_rng([stop, rows.start]).choice(latest, shown, replace=False)) if shown < len(latest) else latest
+            return self._examples(history.part(rows), chosen, stop)
+
+        parts = in_batches(examples, history.n_series)
+        matrix, target = (np.concatenate(found) for found in zip(*parts, strict=True))
+        del parts
         if len(matrix) < LEAST_ROWS:
             raise InsufficientHistoryError(
                 f"{history.n_series} series of {stop} periods give {len(matrix)} training rows for the trees; {LEAST_ROWS} are needed",
@@ -115,10 +119,6 @@ class BoostingForecaster(PointForecaster):
                 days=history.n_periods,
                 needed=None,
             )
-        if len(matrix) > MOST_ROWS:
-            keep = np.random.default_rng(0).choice(len(matrix), MOST_ROWS, replace=False)
-            keep.sort()
-            matrix, target = matrix[keep], target[keep]
         parameters = {
             "objective": "regression",
             "num_leaves": self.leaves,
@@ -132,20 +132,40 @@ class BoostingForecaster(PointForecaster):
             "seed": 1,
             "deterministic": True,
             "force_row_wise": True,
-            "num_threads": self.threads,
+            "num_threads": 1,
             "verbosity": -1,
         }
         return lightgbm.train(parameters, lightgbm.Dataset(matrix, label=target, params={"verbosity": -1}), num_boost_round=self.rounds)
 
+    def _examples(self, history: History, origins: Ints, stop: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """(rows, F + 1) features and number of the window, and (rows,) targets, of every window that ends before column `stop`."""
+        matrices, targets = [], []
+        begins = (0, *self.knots_[:-1])
+        cumulative = np.concatenate([np.zeros((history.n_series, 1)), np.cumsum(history.filled, axis=1)], axis=1)
+        features = self._features(history, origins)  # (n, O, F)
+        level, age = history.level(origins), history.age(origins)
+        for window, (begin, end) in enumerate(zip(begins, self.knots_, strict=True)):
+            inside = origins + end <= stop
+            usable = (age[:, inside] >= LEAST_KNOWN) & (level[:, inside] > 0)
+            mean = (cumulative[:, origins[inside] + end] - cumulative[:, origins[inside] + begin]) / (end - begin)
+            target = mean[usable] / level[:, inside][usable]
+            chosen = features[:, inside][usable]
+            matrices.append(np.concatenate([chosen, np.full((len(chosen), 1), window, dtype=np.float32)], axis=1))
+            targets.append(np.clip(target, -TARGET_LIMIT, TARGET_LIMIT).astype(np.float32))
+        return np.concatenate(matrices), np.concatenate(targets)
+
     def _predict(self, trees: Any, history: History, origins: Ints) -> Floats:
         features = self._features(history, origins)
         n, count, width = features.shape
-        flat = np.repeat(features.reshape(n * count, width), len(self.knots_), axis=0)
-        windows = np.tile(np.arange(len(self.knots_), dtype=float), n * count)[:, None]
-        found = trees.predict(np.concatenate([flat, windows], axis=1), num_threads=self.threads)
-        return np.asarray(found).reshape(n, count, len(self.knots_))
+        rows = np.empty((n * count, width + 1), dtype=np.float32)
+        rows[:, :-1] = features.reshape(n * count, width)
+        found = np.empty((n * count, len(self.knots_)))
+        for window in range(len(self.knots_)):
+            rows[:, -1] = window
+            found[:, window] = trees.predict(rows, num_threads=1)
+        return found.reshape(n, count, len(self.knots_))
 
-    def _features(self, history: History, origins: Ints) -> Floats:
+    def _features(self, history: History, origins: Ints) -> NDArray[np.float32]:
         """(n, O, F) scale-free features of what was known at each origin."""
         rhythm = history.rhythm
         level = np.maximum(history.level(origins), 1e-300)
@@ -164,10 +184,9 @@ class BoostingForecaster(PointForecaster):
         found.append(np.where((window != 0).any(axis=2), silent, rhythm.short).astype(float))
         found.append(np.minimum(history.age(origins), 4 * rhythm.long).astype(float))
         found.append(_shrunk_slope(window))
-        whole = history.window_mean(origins, rhythm.short).sum(axis=0) / np.maximum(history.window_mean(origins, rhythm.long).sum(axis=0), 1e-300)
-        found.append(np.broadcast_to(np.clip(whole, -TARGET_LIMIT, TARGET_LIMIT), level.shape))
+        found.append(np.broadcast_to(self.whole_[origins], level.shape))
         found.append(self._day_of_month(history, origins))
-        return np.stack(found, axis=2)
+        return np.stack(found, axis=2).astype(np.float32)
 
     def _day_of_month(self, history: History, origins: Ints) -> Floats:
         """(n, O) day of the month of the first step; windows that reach over a month-end differ from those that do not."""
@@ -202,6 +221,19 @@ class BoostingForecaster(PointForecaster):
         self.split_ = int(learned["split"])
         self.trees_ = lightgbm.Booster(model_str=learned["trees"])
         self.honest_trees_ = lightgbm.Booster(model_str=learned["honest_trees"])
+        self.whole_ = _whole_trend(self.history_)
+
+
+def _whole_trend(history: History) -> Floats:
+    """(T + 1,) recent over longer mean of all series together at every origin: what moves one often moves the others."""
+    origins = np.arange(history.n_periods + 1, dtype=np.int64)
+
+    def sums(rows: slice) -> Floats:
+        part = history.part(rows)
+        return np.stack([part.window_mean(origins, width).sum(axis=0) for width in (part.rhythm.short, part.rhythm.long)])
+
+    short, long = np.sum(in_batches(sums, history.n_series), axis=0)
+    return np.clip(short / np.maximum(long, 1e-300), -TARGET_LIMIT, TARGET_LIMIT)
 
 
 def _shrunk_slope(window: Floats) -> Floats:

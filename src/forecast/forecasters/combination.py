@@ -1,8 +1,7 @@
 """The forecaster that ships: a weighted mean of unlike members, weights learned from rolling origins.
 
-Every member forecasts from the same honest past origins; its error in totals of one short window (28 days of days) and of the
-whole trajectory gives its weight, per series, shrunk to the pool's weights and those to equal: differences between good
-members on few windows are mostly noise. The paths come from the combination's own past errors.
+Every member forecasts from the same honest past origins; errors in single steps, in totals of one short window (28 days of days) and of the whole
+trajectory give the weights (`member_weights.py`), per series, shrunk to the pool's. The paths come from the combination's own past errors.
 
 Known recurring items (`spend/recurring.py`) are taken out of the history before the members see it and put back on their days.
 """
@@ -14,13 +13,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.errors import InsufficientHistoryError
+from forecast.forecasters.autoregression import Autoregression
 from forecast.forecasters.base import PointForecaster
 from forecast.forecasters.baselines import RunRate, SeasonalNaive
+from forecast.forecasters.batches import in_batches
 from forecast.forecasters.boosting import BoostingForecaster
-from forecast.forecasters.calibration import LEAST_KNOWN, ErrorBank, choose_origins
+from forecast.forecasters.calibration import ErrorBank, choose_origins
 from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.member_weights import weights_of
 from forecast.forecasters.recent_level import RecentLevel
 from forecast.forecasters.recurring import RecurringItems
 from forecast.forecasters.structural import StructuralForecaster
@@ -32,23 +35,23 @@ MEMBERS: dict[str, type[PointForecaster]] = {
     "recent_level": RecentLevel,
     "structural": StructuralForecaster,
     "boosting": BoostingForecaster,
+    "autoregression": Autoregression,
 }
 
-EQUAL_SHARE = 0.05
-"""Share of the weights that is equal, so that no member is ever left out for one bad quarter."""
+Singles = NDArray[np.float32]
 
 
 class SpendForecaster(PointForecaster):
     """Combination of `members` (names of `MEMBERS`).
 
-    pool_trust : origins that the pool's weights count as against a series' own. sharpness : exponent on inverse errors, 0 is equal weights.
-    threads : for LightGBM; results do not depend on it.
+    pool_trust : origins that the pool's errors count as against a series' own. sharpness : exponent on inverse errors, 0 is equal weights.
+    threads : how many share the work; results do not depend on it.
     """
 
     def __init__(
         self,
         freq: str = "D",
-        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "recent_level", "structural", "boosting"),
+        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "recent_level", "structural", "boosting", "autoregression"),
         pool_trust: float = 40.0,
         sharpness: float = 4.0,
         threads: int = 1,
@@ -76,17 +79,26 @@ class SpendForecaster(PointForecaster):
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
         origins, block = choose_origins(history, self.first_honest_origin())
-        points = np.stack([member.points(origins, block) for member in self.fitted_.values()])  # (members, n, O, block)
         # What was not yet known for an item is now, and is no error that will come again.
         came = replace(history, values=self.items_.in_hindsight)
-        self.weights_by_series_ = self._weigh(came, origins, points)
-        combined = np.einsum("ms,msoh->soh", self.weights_by_series_, points)
-        self.bank_ = ErrorBank.of(came, origins, combined)
+        said = self._said(origins, block)
+        self.weights_by_series_ = weights_of(came, origins, said, self.pool_trust, self.sharpness, self.threads)
+        self.bank_ = ErrorBank.of(came, origins, self._combined(said), threads=self.threads)
+
+    def _advance(self, history: History) -> None:
+        ordinary = self._ordinary(history)
+        for member in self.fitted_.values():
+            member._follow(ordinary)
+            member.history_ = ordinary
+        self.history_ = history
+        origins, block = choose_origins(history, self.first_honest_origin())
+        came = replace(history, values=self.items_.in_hindsight)
+        self.bank_ = ErrorBank.of(came, origins, self._combined(self._said(origins, block)), threads=self.threads)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()
         now = np.array([history.n_periods], dtype=np.int64)
-        paths = self.bank_.simulate(self._ordinary_points(now, horizon)[:, 0], n_paths, rng)
+        paths = self.bank_.simulate(self._combined(self._said(now, horizon))[:, 0].astype(np.float64), n_paths, rng, self.threads)
         for row, items in self.items_.simulate(history, horizon, n_paths, rng):
             paths[row] += items.astype(np.float32)
         return paths
@@ -95,12 +107,20 @@ class SpendForecaster(PointForecaster):
         return max(member.first_honest_origin() for member in self.fitted_.values())
 
     def points(self, origins: Ints, horizon: int) -> Floats:
-        return self._ordinary_points(origins, horizon) + self.items_.expected(self.history_, origins, horizon)
+        return self._combined(self._said(origins, horizon)) + self.items_.expected(self.history_, origins, horizon)
 
-    def _ordinary_points(self, origins: Ints, horizon: int) -> Floats:
-        found = np.zeros((self.history_.n_series, len(origins), horizon))
-        for weight, member in zip(self.weights_by_series_, self.fitted_.values(), strict=True):
-            found += weight[:, None, None] * member.points(origins, horizon)
+    def _said(self, origins: Ints, horizon: int) -> list[Singles]:
+        """(n, O, horizon) points of each member."""
+        return [member.points_in_batches(origins, horizon, self.threads) for member in self.fitted_.values()]
+
+    def _combined(self, said: list[Singles]) -> Singles:
+        found = np.zeros_like(said[0])
+
+        def write(rows: slice) -> None:
+            for weight, points in zip(self.weights_by_series_[:, rows], said, strict=True):
+                found[rows] += weight[:, None, None].astype(np.float32) * points[rows]
+
+        in_batches(write, len(found), self.threads)
         return found
 
     @property
@@ -125,32 +145,9 @@ class SpendForecaster(PointForecaster):
         return replace(history, values=self.items_.cleaned)
 
     def _member(self, name: str) -> PointForecaster:
-        kind = MEMBERS[name]
-        return kind(freq=self.freq, threads=self.threads) if kind is BoostingForecaster else kind(freq=self.freq)
-
-    def _weigh(self, history: History, origins: Ints, points: Floats) -> Floats:
-        """(members, n) weights, each series' summing to one."""
-        block = points.shape[3]
-        actual = np.nan_to_num(history.future(origins, block))
-        level = np.maximum(history.level(origins), 1e-300)
-        valid = (history.age(origins) >= LEAST_KNOWN) & (history.level(origins) > 0)
-        short = min(history.rhythm.short, block)
-        own = np.zeros(points.shape[:2])  # (members, n)
-        for width in sorted({short, block}):
-            error = np.abs(points[..., :width].sum(axis=3) - actual[..., :width].sum(axis=2)) / (width * level)
-            judged = valid & (origins + width <= history.n_periods)
-            own += np.where(judged, np.minimum(error, 3.0), 0.0).sum(axis=2) / np.maximum(judged.sum(axis=1), 1)
-        count = valid.sum(axis=1)
-        size = np.where(valid, level, 0.0).sum(axis=1)
-        share = np.sqrt(size / max(size.sum(), 1e-300))
-        pool = (own * share).sum(axis=1) / max(share.sum(), 1e-300)
-        # Origins overlap: their number counts in trajectories, not in days.
-        independent = count * min(1.0, max((origins[-1] - origins[0]) / max(len(origins) - 1, 1), 1) / max(short, 1))
-        trust = independent / (independent + self.pool_trust)
-        mixed = trust * own + (1 - trust) * pool[:, None]
-        raw = (1.0 / np.maximum(mixed, 1e-9)) ** self.sharpness
-        weights = raw / raw.sum(axis=0)
-        return (1 - EQUAL_SHARE) * weights + EQUAL_SHARE / len(weights)
+        member = MEMBERS[name](freq=self.freq)
+        member.threads = self.threads
+        return member
 
     def _learned_points(self) -> dict[str, Any]:
         return {

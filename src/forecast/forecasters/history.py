@@ -5,13 +5,16 @@ An *origin* o is a number of known columns: a forecast from origin o has seen co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.errors import InputError
+from forecast.forecasters.batches import joined
 from forecast.spend.panel import SpendMatrix, parse_freq
 
 Floats = NDArray[np.float64]
@@ -68,6 +71,7 @@ class History:
     values : (n, T) cost, NaN where not known. first : (n,) first column with spend in it; T for a series without any.
     grid : the union time grid; last : (n,) column of `grid` that a series' last column stands for.
     signed : (n,) whether negative values occur, so that forecasts may be negative too.
+    outage_cells : (k, 2) row and column of values that were taken for outages, NaN in `values`; outage_values : (k,) what they were.
     """
 
     ids: tuple[str, ...]
@@ -77,6 +81,15 @@ class History:
     last: Ints
     freq: str
     rhythm: Rhythm
+    outage_cells: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
+    outage_values: Floats = field(default_factory=lambda: np.empty(0))
+
+    def part(self, rows: slice) -> History:
+        """The history of some series: views of this one's arrays, nothing is computed twice."""
+        found = replace(self, ids=self.ids[rows], values=self.values[rows], first=self.first[rows], last=self.last[rows])
+        for name in ("filled", "signed", "additive", "_cumulative", "_cumulative_size"):
+            found.__dict__[name] = getattr(self, name)[rows]
+        return found
 
     @property
     def n_series(self) -> int:
@@ -145,6 +158,11 @@ class History:
         inside = columns < self.n_periods
         return np.where(inside, self.values[:, np.minimum(columns, self.n_periods - 1)], np.nan)
 
+    def totals(self, origins: Ints, horizon: int) -> Floats:
+        """(n, O) sum of what is known of the `horizon` periods after each origin."""
+        sums = np.concatenate([np.zeros((self.n_series, 1)), np.cumsum(np.nan_to_num(self.values), axis=1)], axis=1)
+        return sums[:, np.minimum(origins + horizon, self.n_periods)] - sums[:, origins]
+
     def dates(self, horizon: int) -> pd.DatetimeIndex:
         """The grid from the first column of the longest history to `horizon` periods beyond the newest row."""
         if not horizon:
@@ -160,15 +178,72 @@ def history_of(matrix: SpendMatrix) -> History:
     """Right-align a matrix: each series' last known value comes to the last column. Leading zeros are 'not begun', outages 'not known'."""
     last = matrix.last_known()
     width = matrix.n_periods
-    shift = np.where(last >= 0, width - 1 - last, 0)
-    columns = np.arange(width)[None, :] - shift[:, None]
-    values = np.where(columns >= 0, np.take_along_axis(matrix.values, np.maximum(columns, 0), axis=1), np.nan)
-    spent = np.nan_to_num(values) != 0
-    first = np.where(spent.any(axis=1), np.argmax(spent, axis=1), width).astype(np.int64)
-    values = np.where(outages(values, first), np.nan, values)
+
+    def aligned(rows: slice) -> tuple[NDArray[Any], ...]:
+        shift = np.where(last[rows] >= 0, width - 1 - last[rows], 0)
+        columns = np.arange(width)[None, :] - shift[:, None]
+        values = np.where(columns >= 0, np.take_along_axis(matrix.values[rows], np.maximum(columns, 0), axis=1), np.nan)
+        spent = np.nan_to_num(values) != 0
+        first = np.where(spent.any(axis=1), np.argmax(spent, axis=1), width).astype(np.int64)
+        cells = np.argwhere(outages(values, first))
+        row, column = cells.T
+        kept = values[row, column]
+        values[row, column] = np.nan
+        return values, first, cells + np.array([rows.start, 0]), kept
+
+    values, first, cells, kept = joined(aligned, len(last))
     return History(
-        matrix.ids, values, first, matrix.ds, np.where(last >= 0, last, width - 1).astype(np.int64), matrix.freq, rhythm_of(matrix.freq, width)
+        ids=matrix.ids,
+        values=values,
+        first=first,
+        grid=matrix.ds,
+        last=np.where(last >= 0, last, width - 1).astype(np.int64),
+        freq=matrix.freq,
+        rhythm=rhythm_of(matrix.freq, width),
+        outage_cells=cells,
+        outage_values=kept,
     )
+
+
+def extended(history: History, newer: SpendMatrix) -> History:
+    """The history with what `newer` knows: later periods of its series, or other values of known ones. The same object where that is nothing new.
+
+    The rhythm stays what it was: it is what was learnt with. Raises InputError for series that the history does not have and for periods before
+    it or off its grid.
+    """
+    rows = pd.Index(history.ids).get_indexer(pd.Index(newer.ids))
+    if (rows < 0).any():
+        strange = [name for name, row in zip(newer.ids, rows, strict=True) if row < 0]
+        raise InputError(
+            f"new rows name {len(strange)} series that were not learnt, first {strange[0]!r}; fit again to take them in",
+            field="unique_id",
+            got=strange[:5],
+            allowed="series of the panel that was fitted",
+        )
+    grid = history.grid
+    if newer.ds[-1] > grid[-1]:
+        grid = pd.date_range(grid[0], newer.ds[-1], freq=grid.freq)
+    columns = grid.get_indexer(newer.ds)
+    if (columns < 0).any():
+        odd = newer.ds[int(np.argmax(columns < 0))]
+        raise InputError(
+            f"new rows have the time {odd}, which is before the history or off its grid from {grid[0]}",
+            field="ds",
+            got=str(odd),
+            allowed=f"times {history.freq} apart from {grid[0]}",
+        )
+    values = np.full((history.n_series, len(grid)), np.nan)
+    known = history.values.copy()
+    known[history.outage_cells[:, 0], history.outage_cells[:, 1]] = history.outage_values
+    places = history.columns_of(0)
+    series, column = np.nonzero(places >= 0)
+    values[series, places[series, column]] = known[series, column]
+    before = values[rows[:, None], columns[None, :]]
+    after = np.where(np.isfinite(newer.values), newer.values, before)
+    if len(grid) == len(history.grid) and np.array_equal(before, after, equal_nan=True):
+        return history
+    values[rows[:, None], columns[None, :]] = after
+    return replace(history_of(SpendMatrix(history.ids, grid, values, history.freq)), rhythm=history.rhythm)
 
 
 def outages(values: Floats, first: Ints) -> NDArray[np.bool_]:

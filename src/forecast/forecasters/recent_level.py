@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 import numpy as np
 from scipy import signal
 
 from forecast.forecasters.base import PointForecaster
+from forecast.forecasters.batches import in_batches
 from forecast.forecasters.history import Floats, History, Ints
 from forecast.spend.hierarchy import Hierarchy
 
@@ -23,12 +26,17 @@ class RecentLevel(PointForecaster):
     companies its totals were nearer to the true expectation than those of any fixed window.
     """
 
+    per_series: ClassVar[tuple[str, ...] | None] = ("levels_",)
+
     def __init__(self, freq: str = "D", half_life: float | None = None) -> None:
         self.freq = freq
         self.half_life = half_life
 
     def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
-        self.levels_ = self._levels(history)
+        self._follow(history)
+
+    def _follow(self, history: History) -> None:
+        self.levels_ = np.concatenate(in_batches(lambda rows: self._levels(history.part(rows)), history.n_series, self.threads))
 
     def points(self, origins: Ints, horizon: int) -> Floats:
         history = self.history_
@@ -65,8 +73,5 @@ class RecentLevel(PointForecaster):
         ratio = np.where(usable, seen / np.where(usable, mean, 1.0), 1.0)
         return np.asarray(1.0 + SEASONS_SEEN / (SEASONS_SEEN + SEASON_BELIEF) * (ratio - 1.0))
 
-    def _learned_points(self) -> dict[str, Floats]:
-        return {"levels": self.levels_}
-
-    def _restore_points(self, learned: dict[str, Floats]) -> None:
-        self.levels_ = learned["levels"]
+    def _restore_points(self, learned: dict[str, Any]) -> None:
+        self._follow(self.history_)

@@ -14,19 +14,23 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.forecasters.base import PointForecaster
+from forecast.forecasters.batches import in_batches, joined
 from forecast.forecasters.history import Floats, History, Ints
 from forecast.spend.hierarchy import Hierarchy
 
 LARGEST_SEASON = 24
 SURPRISE_LIMIT = 3.0
 """An innovation beyond so many standard deviations moves the state as if it were this large: an outlier is no new level."""
+
+FILTERED_AT_ONCE = 512
+"""The filter's steps over time are many small sums: larger batches than elsewhere, so that few of them are Python's."""
 
 MOST_GROWTH = 2.0
 """Most that the mean of the next short window may be of the recent level."""
@@ -72,6 +76,8 @@ class StructuralForecaster(PointForecaster):
     calendar : whether first and last days of months have effects of their own (daily data only).
     """
 
+    per_series: ClassVar[tuple[str, ...] | None] = ("scale_", "effects_", "states_", "smear_")
+
     def __init__(self, freq: str = "D", damping: float = 0.97, fitted_series: int = 8, calendar: bool = True) -> None:
         self.freq = freq
         self.damping = damping
@@ -79,31 +85,46 @@ class StructuralForecaster(PointForecaster):
         self.calendar = calendar
 
     def _learn(self, history: History, hierarchy: Hierarchy | None) -> None:
-        size = np.abs(history.filled)
-        active = np.maximum(history.n_periods - history.first, 1)
-        self.scale_ = np.maximum(size.sum(axis=1) / active, 1e-300)
-        x = self._transformed(history)
+        size = np.abs(history.filled).sum(axis=1)
+        self.scale_ = np.maximum(size / np.maximum(history.n_periods - history.first, 1), 1e-300)
         space = self._space(history)
-        largest = np.argsort(-size.sum(axis=1), kind="stable")[: self.fitted_series]
+        largest = np.argsort(-size, kind="stable")[: self.fitted_series]
         largest = largest[history.first[largest] < history.n_periods - 2 * history.rhythm.short]
-        found = [estimate_variances(x[row, history.first[row] :], space) for row in largest]
+        found = [estimate_variances(self._transformed(history, slice(row, row + 1))[0, history.first[row] :], space) for row in largest]
         self.variances_ = np.median(np.array(found), axis=0) if found else np.array([0.1, 1e-4, 1e-4, 0.9])
         self.effects_ = np.zeros((history.n_series, 3))
         if self.calendar and _is_daily(self.freq):
-            _, surprises = self._filter(history, x)
-            self.effects_ = month_effects(surprises, self._month_days(history, 0), history)
-        self.states_, _ = self._filter(history, x - self._calendar(history, 0))
-        self.smear_ = self._smearing(history, space)
+
+            def effects(rows: slice) -> Floats:
+                part = history.part(rows)
+                _, surprises = self._filter(part, self._transformed(history, rows))
+                return month_effects(surprises, self._month_days(part, 0), part)
+
+            self.effects_ = np.concatenate(in_batches(effects, history.n_series, self.threads, FILTERED_AT_ONCE))
+        self.smear_ = self._states(history)
+
+    def _follow(self, history: History) -> None:
+        self._states(history)
+
+    def _states(self, history: History) -> Floats:
+        """Filter the history into `states_` (n, T + 1, k); returns what `_smearing` finds."""
+
+        def follow(rows: slice) -> tuple[NDArray[np.float32], Floats]:
+            part, x = history.part(rows), self._transformed(history, rows)
+            states, surprises = self._filter(part, x - self._calendar(part, 0, self.effects_[rows]))
+            return states, self._smearing(part, x - surprises, self.scale_[rows])
+
+        self.states_, smear = joined(follow, history.n_series, self.threads, FILTERED_AT_ONCE)
+        return smear
 
     def points(self, origins: Ints, horizon: int) -> Floats:
         history = self.history_
         steps = max(horizon, history.rhythm.short)
         rows = self._space(history).forecast_rows(steps)
-        x = self.states_[:, origins] @ rows.T  # (n, O, steps)
-        calendar = self._calendar(history, steps) if self.effects_.any() else None
-        if calendar is not None:
+        x = self.states_[:, origins].astype(np.float64) @ rows.T  # (n, O, steps)
+        if self.effects_.any():
             columns = origins[:, None] + np.arange(steps)[None, :]
-            x = x + calendar[:, np.minimum(columns, calendar.shape[1] - 1)]
+            x += self._calendar(history, steps, self.effects_)[:, np.minimum(columns, history.n_periods + steps - 1)]
         # A damped trend on a log-like scale may still multiply: no forecast leaves ten times the largest value seen.
         ceiling = 10.0 * np.abs(history.filled).max(axis=1)[:, None, None]
         cost = np.clip((self.scale_ * self.smear_)[:, None, None] * np.sinh(np.clip(x, -30, 30)), -ceiling, ceiling)
@@ -114,34 +135,36 @@ class StructuralForecaster(PointForecaster):
         spend *= np.where(mean > allowed, allowed / np.maximum(mean, 1e-300), 1.0)[:, :, None]
         return np.where(history.additive[:, None, None], cost, spend)[:, :, :horizon]
 
-    def _smearing(self, history: History, space: StateSpace) -> Floats:
-        """(n,) what sinh of a mean lacks to the mean of sinh: actual over fitted one-step cost (Duan 1983), by series, within 1/2..4."""
+    def _smearing(self, history: History, x: Floats, scale: Floats) -> Floats:
+        """(n,) what sinh of a mean lacks to the mean of sinh: actual over fitted one-step cost (Duan 1983), by series, within 1/2..4.
+
+        x : (n, T) what the filter expected of each period; NaN before a series begins.
+        """
         settled = np.arange(history.n_periods)[None, :] >= history.first[:, None] + 2 * history.rhythm.season
-        x = self.states_[:, :-1] @ space.design + self._calendar(history, 0)
-        fitted = self.scale_[:, None] * np.sinh(np.clip(x, -30, 30))
+        fitted = scale[:, None] * np.sinh(np.clip(np.where(settled, x, 0.0), -30, 30))
         credits = history.additive[:, None]
         fitted = np.where(credits, np.abs(fitted), np.maximum(fitted, 0.0))
         came = np.where(settled, np.where(credits, np.abs(history.filled), history.filled), 0.0).sum(axis=1)
         expected = np.where(settled, fitted, 0.0).sum(axis=1)
         return np.where((expected > 0) & (came > 0), np.clip(came / np.maximum(expected, 1e-300), 0.5, 4.0), 1.0)
 
-    def _transformed(self, history: History) -> Floats:
+    def _transformed(self, history: History, rows: slice) -> Floats:
         # Rounded, so that the same spend in cents is the same x to the last bit and takes the optimiser the same way.
-        return np.round(np.arcsinh(history.filled / self.scale_[:, None]), 9)
+        return np.round(np.arcsinh(history.filled[rows] / self.scale_[rows, None]), 9)
 
     def _space(self, history: History) -> StateSpace:
         season = history.rhythm.season
         return StateSpace.of(season if season <= LARGEST_SEASON else 1, self.damping)
 
-    def _filter(self, history: History, x: Floats) -> tuple[Floats, Floats]:
+    def _filter(self, history: History, x: Floats) -> tuple[NDArray[np.float32], Floats]:
         return filter_all(x, history.first, self._space(history), self.variances_)
 
-    def _calendar(self, history: History, horizon: int) -> Floats:
+    def _calendar(self, history: History, horizon: int, effects: Floats) -> Floats:
         """(n, T + horizon) month effects in x."""
-        if not self.effects_.any():
+        if not effects.any():
             return np.zeros((history.n_series, history.n_periods + horizon))
         kinds = self._month_days(history, horizon)
-        return np.concatenate([np.zeros((history.n_series, 1)), self.effects_], axis=1)[np.arange(history.n_series)[:, None], kinds]
+        return np.take_along_axis(np.concatenate([np.zeros((history.n_series, 1)), effects], axis=1), kinds, axis=1)
 
     def _month_days(self, history: History, horizon: int) -> NDArray[np.int64]:
         """(n, T + horizon) 0 ordinary day, 1 first day of a month, 2 last day, 3 one of the two before the last."""
@@ -155,11 +178,12 @@ class StructuralForecaster(PointForecaster):
         return np.where(columns >= 0, kinds[np.clip(columns, 0, len(dates) - 1)], 0)
 
     def _learned_points(self) -> dict[str, Any]:
-        return {"scale": self.scale_, "variances": self.variances_, "effects": self.effects_, "states": self.states_, "smear": self.smear_}
+        # States follow from the rest and would be by far the largest part.
+        return {"scale": self.scale_, "variances": self.variances_, "effects": self.effects_, "smear": self.smear_}
 
     def _restore_points(self, learned: dict[str, Any]) -> None:
-        names = ("scale", "variances", "effects", "states", "smear")
-        self.scale_, self.variances_, self.effects_, self.states_, self.smear_ = (learned[name] for name in names)
+        self.scale_, self.variances_, self.effects_, self.smear_ = (learned[name] for name in ("scale", "variances", "effects", "smear"))
+        self._follow(self.history_)
 
 
 def estimate_variances(x: Floats, space: StateSpace) -> Floats:
@@ -202,39 +226,41 @@ def estimate_variances(x: Floats, space: StateSpace) -> Floats:
     return found / found.sum()
 
 
-def filter_all(x: Floats, first: Ints, space: StateSpace, variances: Floats) -> tuple[Floats, Floats]:
+def filter_all(x: Floats, first: Ints, space: StateSpace, variances: Floats) -> tuple[NDArray[np.float32], Floats]:
     """Predicted states of all series at every origin, (n, T + 1, k), and one-step surprises (n, T), NaN before a series begins.
 
-    The gains are those of the common variances from a diffuse start; a series that begins later starts later.
+    The gains are those of the common variances from a diffuse start; a series that begins later starts later. Series lie side by side in
+    memory while time goes by, so that each step is a few sums over rows.
     """
     n, periods = x.shape
     k = len(space.design)
     gains, spread = kalman_gains(space, variances, periods)
-    states = np.zeros((n, periods + 1, k))
-    surprises = np.full((n, periods), np.nan)
-    state = np.zeros((n, k))
-    size = np.zeros(n)
-    count = np.zeros(n)
+    width = SURPRISE_LIMIT * np.sqrt(spread / spread[-1])
+    by_age = np.ascontiguousarray(gains.T)  # (k, periods)
+    came = np.ascontiguousarray(x.T)  # (T, n)
+    states = np.zeros((periods + 1, k, n), dtype=np.float32)
+    surprises = np.full((periods, n), np.nan)
+    state, size, count = np.zeros((k, n)), np.zeros(n), np.zeros(n)
     for t in range(periods):
-        active = first <= t
-        starts = first == t
-        state[starts, 0] = x[starts, t]
-        predicted = state @ space.design
-        surprise = np.where(active, x[:, t] - predicted, 0.0)
-        age = np.minimum(t - first, periods - 1)
+        age = t - first
+        active = age >= 0
+        if not active.any():
+            continue
+        starts = age == 0
+        state[0, starts] = came[t, starts]
+        surprise = np.where(active, came[t] - space.design @ state, 0.0)
+        surprises[t, active] = surprise[active]
+        age = np.maximum(age, 0)
         # Robust running scale of each series' surprises, from its past only.
-        limit = np.where(
-            count >= 10, SURPRISE_LIMIT * np.sqrt(size / np.maximum(count, 1)) * np.sqrt(spread[np.maximum(age, 0)] / spread[-1]), np.inf
-        )
-        clipped = np.clip(surprise, -limit, limit)
-        state = state + np.where(active[:, None], gains[np.maximum(age, 0)] * clipped[:, None], 0.0)
-        state = np.where(active[:, None], state @ space.transition.T, state)
+        limit = np.where(count >= 10, np.sqrt(size / np.maximum(count, 1)) * width[age], np.inf)
+        state += by_age[:, age] * np.clip(surprise, -limit, limit)
+        moved = space.transition @ state
+        state = moved if active.all() else np.where(active, moved, state)
         settled = active & (age >= k)
         size = np.where(settled, 0.98 * size + np.minimum(surprise**2, np.where(count >= 10, 4 * limit**2, np.inf)), size)
         count = np.where(settled, 0.98 * count + 1, count)
-        surprises[active, t] = surprise[active]
-        states[:, t + 1] = state
-    return states, surprises
+        states[t + 1] = state
+    return np.ascontiguousarray(states.transpose(2, 0, 1)), surprises.T
 
 
 def kalman_gains(space: StateSpace, variances: Floats, periods: int) -> tuple[Floats, Floats]:

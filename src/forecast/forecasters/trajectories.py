@@ -29,6 +29,11 @@ PERSISTENCE = 0.75
 LARGEST_CARRY = 3.0
 
 
+def money_base(points: Floats, level: Floats, additive: NDArray[np.bool_]) -> Floats:
+    """What ratios multiply: the point and a share of the level; differences are added to the point itself."""
+    return np.where(additive, points, np.maximum(points, 0.0) + EPSILON * level)
+
+
 def total_ratios(ratios: Floats, base: Floats, additive: NDArray[np.bool_]) -> Floats:
     """(n, O) ratio of a stretch's total to its base, the mean of differences for additive series.
 
@@ -61,38 +66,47 @@ def completed(ratios: Floats, length: Ints, head: int, additive: NDArray[np.bool
     return ratios
 
 
+def pool_bias(came: Floats, expected: Floats, windows: float) -> float:
+    """Mean ratio of one stretch over all series of spend, shrunk to that of points that are right.
+
+    came, expected : (n,) weighted sums of what came and of what ratios multiply, of every series.
+    """
+    counted = expected > 0
+    seen = came[counted].sum() / max(expected[counted].sum(), 1e-300) if counted.any() else NEUTRAL
+    return NEUTRAL + windows / (windows + POOL_TRUST) * (float(np.clip(seen, 0.8 * NEUTRAL, 1.25 * NEUTRAL)) - NEUTRAL)
+
+
 def bias_corrected(
     ratios: Floats,
-    actual: Floats,
     base: Floats,
+    came: Floats,
+    expected: Floats,
+    *,
     valid: NDArray[np.bool_],
     over: NDArray[np.bool_],
     additive: NDArray[np.bool_],
     weights: Floats,
     windows: float,
+    pool: float,
 ) -> Floats:
     """Give each series' ratios of one stretch the mean that its past errors justify, shrunk to the pool's.
 
     The mean of ratios is not a bias: where points are noisy, E[actual / point] is far above sum(actual) / sum(point) (Jensen). So the
     wanted mean is the ratio of sums. Differences are centred likewise. Only origins that are `over` (O,) count as seen; the completed
-    trajectories of the others get the same mean.
+    trajectories of the others get the same mean. came, expected : (n,) as in `pool_bias`; pool : what it gives.
     """
     weight = np.where(valid & over, weights, 0.0)
     mass = weight.sum(axis=1)
     known = mass > 0
     means = total_ratios(ratios, base, additive)
     mean = (means * weight).sum(axis=1) / np.maximum(mass, 1e-300)  # (n,)
-    came = (np.nan_to_num(actual).sum(axis=2) * weight).sum(axis=1)
-    expected = (np.where(np.isfinite(actual), base, 0.0).sum(axis=2) * weight).sum(axis=1)
     multiplicative = known & ~additive & (expected > 0)
-    seen = came[multiplicative].sum() / max(expected[multiplicative].sum(), 1e-300) if multiplicative.any() else NEUTRAL
-    pool = NEUTRAL + windows / (windows + POOL_TRUST) * (np.clip(seen, 0.8 * NEUTRAL, 1.25 * NEUTRAL) - NEUTRAL)
     away = ((means - mean[:, None]) ** 2 * weight).sum(axis=1) / np.maximum(mass, 1e-300)
     scatter = away / np.where(additive, 1.0, np.maximum(mean, 1e-9)) ** 2
     share = windows / (windows + scatter / LIKELY_BIAS**2)
     own = np.where(multiplicative, came / np.maximum(expected, 1e-300), pool)
     wanted = np.where(additive, share * mean, share * own + (1 - share) * pool)
-    corrected = ratios.copy()
+    factors, shifts = np.ones_like(valid, dtype=np.float64), np.zeros_like(valid, dtype=np.float64)
     for group in (over, ~over):
         there = np.where(valid & group, weights, 0.0)
         count = there.sum(axis=1)
@@ -100,40 +114,47 @@ def bias_corrected(
         usable = known & (count > 0)
         factor = np.where(usable & multiplicative & (have > 0.05 * wanted), wanted / np.maximum(have, 1e-12), 1.0)
         shift = np.where(usable & additive, wanted - have, 0.0)
-        corrected[:, group] = np.where(additive[:, None, None], ratios[:, group] + shift[:, None, None], ratios[:, group] * factor[:, None, None])
-    return corrected
+        factors[:, group], shifts[:, group] = factor[:, None], shift[:, None]
+    corrected = ratios * factors[:, :, None]
+    return corrected + shifts[:, :, None] if additive.any() else corrected
 
 
-def tamed(ratios: Floats, base: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_], head: int) -> Floats:
-    """Scale trajectories down whose mean ratio is beyond the pool's 99.5 % point: one leaked key is not a law of nature."""
-    means = total_ratios(np.abs(ratios[:, :, :head]), base[:, :, :head], additive)
-    found = ratios
+def size_limits(means: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_]) -> Floats:
+    """(n,) the pool's 99.5 % point of the size of trajectories, at least 1; infinite where fewer than 50 are known.
+
+    means : (n, O) total ratios of the first window of every trajectory, signs left aside.
+    """
+    limits = np.full(len(means), np.inf)
     for group in (additive, ~additive):
         pooled = means[group][valid[group]]
-        if pooled.size < 50:
-            continue
-        limit = max(float(np.quantile(pooled, 0.995)), 1.0)
-        factor = np.where(means > limit, limit / np.maximum(means, 1e-12), 1.0)
-        found = np.where(group[:, None, None], found * factor[:, :, None], found)
-    return found
+        if pooled.size >= 50:
+            limits[group] = max(float(np.quantile(pooled, 0.995)), 1.0)
+    return limits
 
 
-def lent(ratios: Floats, valid: NDArray[np.bool_], additive: NDArray[np.bool_]) -> Floats:
-    """Where a series has no honest trajectory at an origin (too young, unknown), it borrows another series' of the same origin."""
-    found = ratios.copy()
+def tamed(ratios: Floats, means: Floats, limits: Floats) -> Floats:
+    """Trajectories (n, O, block) scaled down to where their size is `limits`: one leaked key is not a law of nature."""
+    factor = np.where(means > limits[:, None], limits[:, None] / np.maximum(means, 1e-12), 1.0)
+    return ratios * factor[:, :, None]
+
+
+def lent(ratios: NDArray[np.float32], valid: NDArray[np.bool_], additive: NDArray[np.bool_]) -> None:
+    """Where a series has no honest trajectory at an origin (too young, unknown), it borrows another series' of the same origin.
+
+    ratios : (n, block, O), changed in place; what is lent is honest and so is never borrowed itself. valid : (n, O).
+    """
     rng = np.random.default_rng(len(ratios))
     for group in (additive, ~additive):
         rows = np.flatnonzero(group)
         donors_by_origin = valid[rows]
         everything = np.argwhere(donors_by_origin)
-        for origin in range(ratios.shape[1]):
+        for origin in range(ratios.shape[2]):
             needy = rows[~donors_by_origin[:, origin]]
             if not len(needy) or not len(everything):
                 continue
             donors = rows[donors_by_origin[:, origin]]
             if len(donors):
-                found[needy, origin] = ratios[rng.choice(donors, size=len(needy)), origin]
+                ratios[needy, :, origin] = ratios[rng.choice(donors, size=len(needy)), :, origin]
             else:
                 pick = everything[rng.integers(len(everything), size=len(needy))]
-                found[needy, origin] = ratios[rows[pick[:, 0]], pick[:, 1]]
-    return found
+                ratios[needy, :, origin] = ratios[rows[pick[:, 0]], :, pick[:, 1]]

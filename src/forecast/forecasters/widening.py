@@ -10,10 +10,13 @@ Two widenings, both of them the same for all sums of series, because they are ap
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from forecast.forecasters.batches import in_batches
 from forecast.forecasters.history import Floats, History
 
 SCALE_BELIEF = 3.0
@@ -62,7 +65,7 @@ def scale_factors(windows: Floats, rng: np.random.Generator, n_paths: int) -> Fl
     return np.asarray(np.sqrt((count + 1) / (count - 1) * freedom / stats.chi2.ppf(share[None, :], freedom)))
 
 
-def split(factors: Floats) -> tuple[Floats, Floats]:
+def split(factors: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
     """A widening by `factors` as (common, own): deviations times `common` plus `own` times the spread times noise of each series' own.
 
     Together they have the variance of deviations times `factors`. The windows that are missing would have shown other things to
@@ -73,7 +76,7 @@ def split(factors: Floats) -> tuple[Floats, Floats]:
     return common, np.sqrt((1.0 - COMMON_SHARE) * added)
 
 
-def widen(means: Floats, factors: Floats, own: Floats) -> Floats:
+def widen(means: NDArray[Any], factors: NDArray[Any], own: NDArray[Any]) -> NDArray[Any]:
     """(stretches, n_paths) log factors that move each path's mean ratios away from the middle of all paths.
 
     means : (stretches, n_paths) mean ratio of each stretch of each path, ≥ 0. factors : (stretches, n_paths) from `scale_factors`.
@@ -101,21 +104,31 @@ def unseen_drift(history: History) -> Floats:
     return np.asarray(UNSEEN_DRIFT * np.sqrt(weight / history.rhythm.short) * restless)
 
 
-def wander(paths: NDArray[np.float32], drift: Floats, reach: int, rng: np.random.Generator) -> None:
+def wander(paths: NDArray[np.float32], drift: Floats, reach: int, rng: np.random.Generator, threads: int = 1) -> None:
     """Multiply paths (n, horizon, n_paths) in place by the unseen drift, means kept: half of its variance common to all series.
 
     drift : (n,) standard deviation per step. reach : steps after which it stays where it is.
     """
-    _, horizon, n_paths = paths.shape
-    steps = np.minimum(np.arange(1, horizon + 1), reach).astype(float)
+    n_series, horizon, n_paths = paths.shape
+    steps = np.sqrt(np.minimum(np.arange(1, horizon + 1), reach)).astype(np.float32)[:, None]
     shocks = rng.standard_normal((horizon, n_paths)) * (np.arange(horizon) < reach)[:, None]
-    common = np.cumsum(shocks, axis=0) * _heavy(rng, n_paths)
-    for row in np.flatnonzero(drift > 0):
-        own = np.sqrt(steps)[:, None] * rng.standard_normal(n_paths) * _heavy(rng, n_paths)
-        factor = np.exp(drift[row] * np.sqrt(0.5) * (common + own))
-        paths[row] *= (factor / factor.mean(axis=1, keepdims=True)).astype(np.float32)
+    common = (np.cumsum(shocks, axis=0) * _heavy(rng, (n_paths,))).astype(np.float32)
+    own = (rng.standard_normal((n_series, n_paths)) * _heavy(rng, (n_series, n_paths))).astype(np.float32)
+    size = (drift * np.sqrt(0.5)).astype(np.float32)
+
+    def widened(rows: slice) -> None:
+        for row in range(rows.start, rows.stop):
+            if drift[row] > 0:
+                factor = steps * own[row]
+                factor += common
+                factor *= size[row]
+                np.exp(factor, out=factor)
+                paths[row] *= factor
+                paths[row] /= factor.mean(axis=1, keepdims=True)
+
+    in_batches(widened, n_series, threads)
 
 
-def _heavy(rng: np.random.Generator, n_paths: int) -> Floats:
-    """(n_paths,) scales that turn normal draws into Student's."""
-    return np.minimum(np.sqrt(DRIFT_TAILS / rng.chisquare(DRIFT_TAILS, n_paths)), DRIFT_LIMIT)
+def _heavy(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Scales of this shape that turn normal draws into Student's."""
+    return np.minimum(np.sqrt(DRIFT_TAILS / rng.chisquare(DRIFT_TAILS, shape)), DRIFT_LIMIT)

@@ -1,0 +1,93 @@
+"""Slow twin of `forecasters/resampling.py`: one path and one step at a time, in 64 bits, from the description and not from the code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+OFFSET, FULL_SPREAD, COMMON_SHARE, EPSILON, MEAN_KEPT, MOST_SEEN = 0.05, 0.4, 0.25, 0.25, 0.5, 2.0
+
+
+def smooth_at(step: int, values: list[float], edges: list[int]) -> float:
+    """Value of a step between the middles of stretches."""
+    middles = [(edges[place] + edges[place + 1] - 1) / 2 for place in range(len(values))]
+    if step <= middles[0]:
+        return values[0]
+    for place in range(len(values) - 1):
+        if step <= middles[place + 1]:
+            share = (step - middles[place]) / (middles[place + 1] - middles[place])
+            return (1 - share) * values[place] + share * values[place + 1]
+    return values[-1]
+
+
+def split(factor: float) -> tuple[float, float]:
+    added = max(factor**2 - 1.0, 0.0)
+    return (factor if factor < 1.0 else math.sqrt(1.0 + COMMON_SHARE * added)), math.sqrt((1.0 - COMMON_SHARE) * added)
+
+
+def spend_paths(
+    ratios: Floats,
+    weights: Floats,
+    edges: list[int],
+    points: Floats,
+    level: float,
+    pull: Floats,
+    largest: Floats,
+    first: Ints,
+    second: Ints,
+    angle: Floats,
+    factors: Floats,
+    own: Floats,
+) -> Floats:
+    """(block, n_paths) first block of one series of spend. ratios (block, O); factors (S, n_paths); the rest as drawn."""
+    block, n_paths, stretches = len(points), len(first), len(edges) - 1
+    base = [(max(points[step], 0.0) + EPSILON * level) * pull[step] for step in range(block)]
+    centre = [sum(ratios[step][origin] * weights[origin] for origin in range(len(weights))) for step in range(block)]
+    drawn = np.empty((block, n_paths))
+    for path in range(n_paths):
+        one, two = math.cos(angle[path]), math.sin(angle[path])
+        for step in range(block):
+            a, b = ratios[step][first[path]], ratios[step][second[path]]
+            value = centre[step] + one * (a - centre[step]) + two * (b - centre[step])
+            drawn[step, path] = max(value, min(0.0, a, b))
+
+    def means() -> Floats:
+        found = np.empty((stretches, n_paths))
+        for place in range(stretches):
+            inside = range(edges[place], edges[place + 1])
+            for path in range(n_paths):
+                found[place, path] = sum(base[step] * drawn[step, path] for step in inside) / sum(base[step] for step in inside)
+        return found
+
+    before = means()
+    logs = np.log(np.maximum(before, 0.0) + OFFSET)
+    widened = np.empty_like(logs)
+    for place in range(stretches):
+        middle, spread = logs[place].mean(), logs[place].std()
+        for path in range(n_paths):
+            common, alone = split(factors[place][path])
+            move = (common - 1.0) * (logs[place, path] - middle) + alone * spread * own[path]
+            widened[place, path] = move * min(1.0, FULL_SPREAD / spread)
+    for path in range(n_paths):
+        for step in range(block):
+            drawn[step, path] *= math.exp(smooth_at(step, list(widened[:, path]), edges))
+    wider = means()
+    kept = [(before[place].mean() / wider[place].mean()) ** MEAN_KEPT for place in range(stretches)]
+    for step in range(block):
+        drawn[step] *= smooth_at(step, kept, edges)
+    after = means()
+    held = np.ones((stretches, n_paths))
+    for place in range(stretches):
+        usual = sum(base[edges[place] : edges[place + 1]]) / (edges[place + 1] - edges[place])
+        limit = MOST_SEEN * max(largest[place], usual)
+        for path in range(n_paths):
+            money = after[place, path] * usual
+            held[place, path] = limit / money if money > limit else 1.0
+    return np.array(
+        [[base[step] * drawn[step, path] * smooth_at(step, list(held[:, path]), edges) for path in range(n_paths)] for step in range(block)]
+    )
