@@ -48,10 +48,17 @@ check: install ## ruff, mypy --strict and the import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_import_rules.py tests/test_public_surface.py
 
-bench: install ## measure calibration, generation and serving anew; results go to benchmarks/*.json
+bench: install ## measure accuracy, calibration, generation, ingestion and serving anew (hours); results go to benchmarks/*.json
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/company_realism.py
 	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/real_panels.py "$(BENCH_DATA)"
+	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/panels.py "$(BENCH_DATA)"
+	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/m4.py "$(BENCH_DATA)/forecasting"
+	$(BIN)/python benchmarks/company_forecasts.py
+	$(BIN)/python benchmarks/drivers.py
+	$(BIN)/python benchmarks/nowcast.py
+	$(BIN)/python benchmarks/ledger_ingestion.py
+	$(BIN)/python benchmarks/ingestion_kills.py
 	$(BIN)/python benchmarks/company_generation.py
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)

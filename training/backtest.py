@@ -10,14 +10,15 @@ from typing import Any
 import pandas as pd
 
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.records import Records
 from forecast.adapters.spend_history import SpendHistory, last_usable_day, read_history
 from forecast.config import Settings
 from forecast.errors import InputError, InsufficientHistoryError
 from forecast.evaluation.backtest import Backtest, backtest
 from forecast.evaluation.cutoffs import rolling_cutoffs
-from forecast.forecasters.scheduled import ScheduledForecaster
 from forecast.spend.periods import parse_day
 from training.executors import cores, workers
+from training.knowledge import Knowledge, knowing, read_knowledge
 from training.specs import Spec, load_spec
 
 Progress = Callable[[str, float | None], None]
@@ -56,9 +57,12 @@ def run_backtest(
     cost: str = "effective",
     spec: Spec | str | None = None,
     cutoffs: int = CUTOFFS,
+    records: Records | None = None,
     progress: Progress | None = None,
 ) -> BacktestReport:
     """Judge a spec (default: the champion's) on the ledger up to `cutoff`. Changes nothing.
+
+    records : where planned events and drivers come from; each cutoff sees what was known of them by then.
 
     Raises InsufficientHistoryError where history is too short for a single cutoff.
     """
@@ -66,15 +70,17 @@ def run_backtest(
     chosen = spec if isinstance(spec, Spec) else load_spec(spec)
     tell("reading the ledger", 0.0)
     history = load_history(settings, ledger, cutoff=cutoff, cost=cost)
+    events, drivers = ([], []) if records is None else (records.events(), records.drivers())
+    known = read_knowledge(events, ledger, history, cost=cost, until=history.matrix.ds[-1].date(), drivers=drivers)
     result, notes = judge(
-        history, chosen, settings, wanted=cutoffs, progress=lambda text, share: tell(text, None if share is None else 0.05 + 0.95 * share)
+        history, chosen, settings, known, wanted=cutoffs, progress=lambda text, share: tell(text, None if share is None else 0.05 + 0.95 * share)
     )
     if not result.cutoffs:
         days = history.matrix.n_periods
         needed = LEAST_DAYS + 7
         raise InsufficientHistoryError(f"A backtest needs {needed} days of history; there are {days}", days=days, needed=needed)
     return BacktestReport(
-        history.matrix.ds[-1].date(), cost, ledger.currency, chosen.describe(), result.record(), result.summary(), result.rows, tuple(notes)
+        history.matrix.ds[-1].date(), cost, ledger.currency, chosen.describe(), result.record(), result.summary(), result.rows, (*notes, *known.notes)
     )
 
 
@@ -105,9 +111,18 @@ def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | 
 
 
 def judge(
-    history: SpendHistory, spec: Spec, settings: Settings, *, wanted: int = CUTOFFS, progress: Progress | None = None
+    history: SpendHistory,
+    spec: Spec,
+    settings: Settings,
+    known: Knowledge | None = None,
+    *,
+    wanted: int = CUTOFFS,
+    progress: Progress | None = None,
 ) -> tuple[Backtest, list[str]]:
-    """Rolling-origin backtest of a spec on a history, in worker processes; with notes on what history did not allow."""
+    """Rolling-origin backtest of a spec on a history, in worker processes; with notes on what history did not allow.
+
+    known : what the forecaster is told beside the history; a cutoff sees what was known then.
+    """
     tell = progress or _silent
     first, last = history.matrix.ds[0], history.matrix.ds[-1]
     cutoffs = plan_cutoffs(first, last, wanted)
@@ -125,7 +140,7 @@ def judge(
     with workers(min(cores(settings.threads), len(cutoffs))) as executor:
         found = backtest(
             # At each cutoff it is given the lines up to then, and its paths are judged against all that was charged.
-            ScheduledForecaster(spec.build(), history.lines, history.matrix.ids),
+            knowing(spec.build(), history, known or Knowledge()),
             history.panel,
             cutoffs=cutoffs,
             totals=totals or TOTALS[:1],

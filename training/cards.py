@@ -76,7 +76,7 @@ def model_card(
             f"- {line}"
             for line in (
                 *notes,
-                "Planned events and drivers are not part of the forecast yet.",
+                "What is planned and was not entered as an event is not foreseen.",
                 "New workloads that begin after the cutoff are not foreseen; the sums above them carry the error.",
             )
         ),

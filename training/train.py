@@ -21,16 +21,19 @@ from forecast.adapters.ledger import Ledger
 from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.adapters.spend_history import SpendHistory, read_recent
+from forecast.adapters.spend_meters import read_meters
 from forecast.config import Settings
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.reliability import coverage_table
-from forecast.forecasters.scheduled import ScheduledForecaster
+from forecast.forecasters.planned_events import EventfulForecaster, applied_table
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import DIMENSIONS
+from forecast.spend.known_money import known_money
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
 from training.backtest import Progress, judge, load_history
 from training.cards import model_card
 from training.executors import cores
+from training.knowledge import driven, drivers_record, events_record, innermost, knowing, layer, read_knowledge, unfelt
 from training.specs import Spec, load_spec
 
 MANY_LEAVES = 1000
@@ -96,16 +99,23 @@ def train(
         tell("reading the ledger", 0.0)
         history = load_history(settings, ledger, cutoff=cutoff, cost=cost)
         ledger_digest, currency = ledger.digest(), ledger.currency
+        cutoff_day = history.matrix.ds[-1].date()
+        # A cutoff that was asked for asks what would have been said then; otherwise all counts that has been entered by now.
+        known_until = cutoff_day if cutoff is not None else max(cutoff_day, moment.date())
+        known = read_knowledge(records.events(), ledger, history, cost=cost, until=known_until, drivers=records.drivers())
     with timings.step("backtest"):
-        result, notes = judge(history, chosen, settings, progress=lambda doing, share: tell(doing, 0.05 + 0.5 * (share or 0.0)))
-        record = result.record()
+        result, notes = judge(history, chosen, settings, known, progress=lambda doing, share: tell(doing, 0.05 + 0.5 * (share or 0.0)))
+        record, notes = result.record(), [*notes, *known.notes]
     with timings.step("fit"):
         tell("fitting", 0.55)
         threads = cores(settings.threads)
-        scheduled = ScheduledForecaster(chosen.build(threads), history.lines, history.matrix.ids).fit(history.panel, history.hierarchy)
-        forecaster = scheduled.forecaster_  # what was learnt; schedules are read off the bill, and the snapshot keeps them
+        scheduled = knowing(chosen.build(threads), history, known, known_until=known_until).fit(history.panel, history.hierarchy)
+        drivers = driven(scheduled)
+        # What was learnt; schedules and events are known, and the snapshot keeps them.
+        forecaster = innermost(scheduled) if drivers is None else drivers
+        eventful = layer(scheduled, EventfulForecaster)
+        notes += eventful.notes_
         artifacts = ArtifactStore(settings.models_folder)
-        cutoff_day = history.matrix.ds[-1].date()
         digest = artifacts.save(
             forecaster, {"cutoff": cutoff_day.isoformat(), "cost": cost, "panel": panel_digest(history), "spec": chosen.describe()}
         )
@@ -114,6 +124,8 @@ def train(
         paths = scheduled.simulate(
             horizon_days(cutoff_day, settings.daily_steps, settings.months), _path_count(settings, history.matrix.n_series), settings.seed
         )
+        effects = applied_table(eventful.applied_, paths)
+        notes += unfelt(eventful)
     with timings.step("snapshot"):
         tell("writing the snapshot", 0.75)
         draft = build_snapshot(
@@ -134,11 +146,17 @@ def train(
                 "ledger_digest": ledger_digest,
                 "panel_digest": panel_digest(history),
                 "known_values": _known_values(ledger, history),
+                "rates": [used.as_json() for used in ledger.rates_used(end=cutoff_day + dt.timedelta(days=1))],
                 "schedules": scheduled.schedules_.record(history.matrix.ids),
+                "events": events_record(eventful, effects, cutoff_day),
+                "drivers": drivers_record(drivers),
                 "notes": notes,
             },
             billed=history.billed,
             provisional=history.provisional,
+            event_effects=effects,
+            known_money=known_money(history.parts, history.matrix.ds.to_numpy()),
+            meters=read_meters(ledger, history, cost=cost),
             threads=threads,
         )
         del paths

@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from forecast.company.generate import Company, generate
     from forecast.evaluation.backtest import backtest
     from forecast.forecasters.combination import SpendForecaster
+    from forecast.forecasters.planned_events import EventfulForecaster
     from forecast.paths import SpendPaths
+    from forecast.spend.events import Effect, PlannedEvent
     from forecast.spend.scope import Scope
 
 __all__ = [
     "Company",
+    "Effect",
+    "EventfulForecaster",
+    "PlannedEvent",
     "Scope",
     "SpendForecaster",
     "SpendPaths",
@@ -30,6 +35,9 @@ __all__ = [
 
 _HOMES = {
     "Company": "forecast.company.generate",
+    "Effect": "forecast.spend.events",
+    "EventfulForecaster": "forecast.forecasters.planned_events",
+    "PlannedEvent": "forecast.spend.events",
     "Scope": "forecast.spend.scope",
     "SpendForecaster": "forecast.forecasters.combination",
     "SpendPaths": "forecast.paths",

@@ -39,6 +39,10 @@ class Snapshot:
     too high), path k as it goes with path k of the future; None where all days are settled or nothing is known of how bills come in.
     watermarks : how complete a day is by its age, see `spend/provisional.py`; None likewise.
     recent : the last weeks by leaf and every finer dimension (columns `leaf` (row number), `ds`, dimensions, `tags`, `cost`, `quantity`).
+    known_money : what of the history came once or by a schedule, see `spend/known_money.py`. meters : money and quantities of what is metered,
+    see `spend/meters.py`. Both None in snapshots that do not keep them.
+    event_effects : mean money that each planned event adds to the paths: columns `event` (id), `leaf`, `step` (row numbers), `effect`; None
+    where no event touches them.
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
     (champion, seed, ledger digest, fiscal_start, …).
     """
@@ -62,6 +66,9 @@ class Snapshot:
     meta: dict[str, Any] = field(default_factory=dict)
     pending: NDArray[np.float32] | None = None
     watermarks: pd.DataFrame | None = None
+    known_money: pd.DataFrame | None = None
+    meters: pd.DataFrame | None = None
+    event_effects: pd.DataFrame | None = None
 
     @property
     def n_paths(self) -> int:

@@ -21,11 +21,24 @@ from forecast.adapters import records_schema
 from forecast.adapters.records import IngestionRecord, Records, SnapshotRecord
 from forecast.budgets.budget import Budget
 from forecast.errors import ConfigError, InputError, NotFoundError
+from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.scope import Scope
 from tests.postgres import running_postgres
 
 NOW = datetime(2026, 12, 11, 6, 30, tzinfo=UTC)
 BUDGET = Budget("ads-q1", Scope.parse("team=ads|search,stage!=dev"), date(2027, 1, 1), date(2027, 4, 1), 250_000.25, "USD", "billed", "Ads", "Özge")
+EVENT = PlannedEvent(
+    "sale",
+    "Özge's sale",
+    "campaign",
+    date(2027, 3, 1),
+    date(2027, 3, 15),
+    Scope.parse("team=ads|search,ai_model!=gpt-large"),
+    Effect("money", 50_000.25, -1.5, 90_000.0),
+    date(2027, 1, 5),
+    3,
+    "USD",
+)
 SNAPSHOT = SnapshotRecord("a1" * 32, NOW, date(2026, 12, 10), "effective", "USD", 1000, 5_000_000_000, "combination", "3", "d" * 64)
 
 
@@ -85,6 +98,35 @@ def test_deleted_budget_is_gone_and_cannot_be_deleted_twice(records: Records) ->
 def test_budget_that_is_not_there_is_a_not_found_error(records: Records, budget_id: str) -> None:
     with pytest.raises(NotFoundError):
         records.budget(budget_id)
+
+
+def test_planned_event_comes_back_as_it_was_put(records: Records) -> None:
+    lasting = replace(EVENT, id="price", end=None, currency=None, effect=Effect("factor", 0.8))
+    records.put_events([EVENT, lasting], now=NOW)
+    assert records.event("sale") == EVENT
+    assert records.event("price") == lasting
+    records.put_events([replace(EVENT, ramp_days=0)], now=NOW)
+    assert records.event("sale") == replace(EVENT, ramp_days=0)
+
+
+def test_planned_events_come_by_start_and_are_removed_once(records: Records) -> None:
+    records.put_events([EVENT, replace(EVENT, id="a"), replace(EVENT, id="z", start=date(2027, 2, 1))], now=NOW)
+    assert [event.id for event in records.events()] == ["z", "a", "sale"]
+    records.delete_event("a")
+    assert [event.id for event in records.events()] == ["z", "sale"]
+    for name in ("a", "", "a\x00b", "%"):
+        with pytest.raises(NotFoundError):
+            records.delete_event(name)
+        with pytest.raises(NotFoundError):
+            records.event(name)
+
+
+def test_events_of_one_call_are_written_together_or_not_at_all(records: Records) -> None:
+    broken = replace(EVENT, id="broken")
+    object.__setattr__(broken, "name", None)
+    with pytest.raises(sa.exc.IntegrityError):
+        records.put_events([EVENT, broken], now=NOW)
+    assert records.events() == []
 
 
 def test_there_is_no_latest_snapshot_before_the_first(records: Records) -> None:

@@ -77,7 +77,13 @@ def test_same_bill_under_another_name_is_refused_unless_both_are_meant(forecast:
 def test_generate_writes_rows_budgets_events_and_truth(forecast: Commands, tmp_path: Path) -> None:
     document = forecast("generate", "--out", tmp_path / "made", "--days", "60", "--teams", "2", "--json").document
     assert all(Path(name).stat().st_size > 0 for name in document["files"])
-    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == ["budgets.csv", "events.csv", "focus.parquet", "incidents.csv"]
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
+        "budgets.csv",
+        "events.csv",
+        "focus.parquet",
+        "incidents.csv",
+        "requests.csv",
+    ]
 
 
 def test_quarantined_rows_are_told_with_reason_and_place(forecast: Commands, empty_home: Path, bills: Path, tmp_path: Path) -> None:

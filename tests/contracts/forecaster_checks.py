@@ -9,7 +9,19 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from forecast.errors import InputError, InsufficientHistoryError, NotFittedError, SpendDataError
+from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
+from tests.contracts.panel_checks import (
+    check_any_calendar,
+    check_any_length_widens_and_says_so,
+    check_bad_rows_are_refused_by_name,
+    check_eighteen_months_ahead_stay_within_reason,
+    check_errors_are_ours,
+    check_extreme_scales_live_side_by_side,
+    check_gaps_are_not_zeros,
+    check_ids_need_not_be_text,
+    check_odd_series_do_not_disturb,
+    check_spelling_of_a_panel_is_irrelevant,
+)
 from tests.contracts.panels import DAYS, autoregressive_panel, long_panel, spend_panel
 
 
@@ -103,17 +115,6 @@ def check_bad_arguments_are_named(forecaster: Any) -> None:
         assert caught.value.field == name
 
 
-def check_bad_panels_are_refused(forecaster: Any) -> None:
-    """An infinite cost and a day that comes twice name the series."""
-    panel = spend_panel()
-    infinite = panel.copy()
-    infinite.loc[DAYS + 5, "y"] = np.inf
-    with pytest.raises(SpendDataError, match="series-01"):
-        clone(forecaster).fit(infinite)
-    with pytest.raises(SpendDataError, match="series-00"):
-        clone(forecaster).fit(pd.concat([panel, panel.iloc[:1]]))
-
-
 def check_constant_series_stays(forecaster: Any) -> None:
     """A series that always cost the same is forecast to go on, nearly surely."""
     values = np.full((8, DAYS), 80.0)
@@ -186,6 +187,20 @@ def check_interval_coverage_of_period_totals(forecaster: Any) -> None:
         inside.append((low <= actual) & (actual <= high))
     assert 0.65 <= float(np.mean(inside)) <= 0.95
 
+
+PANEL_CHECKS = (
+    check_any_calendar,
+    check_any_length_widens_and_says_so,
+    check_bad_rows_are_refused_by_name,
+    check_eighteen_months_ahead_stay_within_reason,
+    check_errors_are_ours,
+    check_extreme_scales_live_side_by_side,
+    check_gaps_are_not_zeros,
+    check_ids_need_not_be_text,
+    check_odd_series_do_not_disturb,
+    check_spelling_of_a_panel_is_irrelevant,
+)
+"""Promises about what panels may look like; they have their own module."""
 
 CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
 

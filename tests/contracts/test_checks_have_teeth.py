@@ -11,6 +11,7 @@ import pytest
 from forecast.errors import InputError
 from forecast.forecasters.baselines import RunRate
 from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.planned_events import Events
 from forecast.paths import SpendPaths
 from forecast.spend.hierarchy import Hierarchy
 from tests.contracts import forecaster_checks
@@ -26,12 +27,12 @@ class Computes(RunRate):
 
 
 class ReturnsNothing(RunRate):
-    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Any:
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
         super().fit(panel, hierarchy, events)
 
 
 class Overwrites(RunRate):
-    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Any:
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
         super().fit(panel, hierarchy, events)
         panel["y"] = 0.0
         return self
@@ -68,7 +69,7 @@ class Absolute(RunRate):
 class Unordered(RunRate):
     """Looks at the order in which rows came."""
 
-    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Any:
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
         self.newest_ = float(panel["y"].iloc[-1])
         return super().fit(panel, hierarchy, events)
 
@@ -97,8 +98,46 @@ class Vague(RunRate):
 
 
 class SwallowsInfinity(RunRate):
-    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Any:
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
         return super().fit(panel.assign(y=panel["y"].replace(np.inf, 0.0)).drop_duplicates(["unique_id", "ds"]), hierarchy, events)
+
+
+class RaisesWhatItMeets(RunRate):
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
+        return super().fit(panel.assign(y=panel["y"].astype(float)), hierarchy, events)
+
+
+class ForgetsTheZone(RunRate):
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
+        local = [pd.Timestamp(stamp).tz_localize(None) for stamp in panel["ds"]]
+        return super().fit(panel.assign(ds=local), hierarchy, events)
+
+
+class NumbersSeries(RunRate):
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
+        return super().fit(panel.assign(unique_id=pd.factorize(panel["unique_id"])[0].astype(str)), hierarchy, events)
+
+
+class GapsAreZeros(RunRate):
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Any:
+        return super().fit(panel.assign(y=panel["y"].fillna(0.0)), hierarchy, events)
+
+
+class SureOfNewcomers(RunRate):
+    def _take_stock(self, learned: list[str]) -> None:
+        super()._take_stock(learned)
+        self.youth_ = np.zeros_like(self.youth_)
+
+
+class DaysOnly(RunRate):
+    def simulate(self, horizon: int, n_paths: int = 1000, seed: int = 0) -> SpendPaths:
+        paths = super().simulate(horizon, n_paths, seed)
+        return SpendPaths(paths.ids, paths.starts, paths.starts + np.timedelta64(1, "D"), paths.values)
+
+
+class Explodes(RunRate):
+    def points(self, origins: Ints, horizon: int) -> Floats:
+        return super().points(origins, horizon) * 1.01 ** np.arange(horizon)
 
 
 class Grows(RunRate):
@@ -159,7 +198,16 @@ MUTANTS: dict[str, type[RunRate]] = {
     "check_refit_forgets": Remembers,
     "check_short_history_names_the_series": Permissive,
     "check_bad_arguments_are_named": Vague,
-    "check_bad_panels_are_refused": SwallowsInfinity,
+    "check_bad_rows_are_refused_by_name": SwallowsInfinity,
+    "check_errors_are_ours": RaisesWhatItMeets,
+    "check_spelling_of_a_panel_is_irrelevant": ForgetsTheZone,
+    "check_ids_need_not_be_text": NumbersSeries,
+    "check_gaps_are_not_zeros": GapsAreZeros,
+    "check_extreme_scales_live_side_by_side": Absolute,
+    "check_odd_series_do_not_disturb": NeverZero,
+    "check_any_length_widens_and_says_so": SureOfNewcomers,
+    "check_any_calendar": DaysOnly,
+    "check_eighteen_months_ahead_stay_within_reason": Explodes,
     "check_constant_series_stays": Grows,
     "check_zero_spend_stays_zero": NeverZero,
     "check_one_day_spike_recovers": BelievesTheSpike,

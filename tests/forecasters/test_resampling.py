@@ -12,7 +12,7 @@ from forecast.forecasters.combination import SpendForecaster
 from forecast.forecasters.resampling import resample
 from forecast.forecasters.widening import scale_factors
 from tests.contracts.panels import autoregressive_panel, long_panel
-from tests.oracles.resampling import spend_paths
+from tests.oracles.resampling import held_together, spend_paths
 
 PATHS = 40
 
@@ -28,7 +28,9 @@ def banked(days: int = 420) -> tuple[RunRate, ErrorBank]:
 
 def test_paths_are_those_of_the_slow_twin() -> None:
     fitted, bank = banked()
-    bank = dataclasses.replace(bank, largest=bank.largest * np.array([[1.0], [1.0], [0.3], [1.0], [1.0]]))  # the third is held within reason
+    bank = dataclasses.replace(
+        bank, together=True, largest=bank.largest * np.array([[1.0], [1.0], [0.3], [1.0], [1.0]])
+    )  # the third is held within reason
     block, n_origins = bank.ratios.shape[1:]
     points = fitted.points(np.array([420]), block)[:, 0]
     found = resample(bank, points, PATHS, np.random.default_rng(2), threads=1)
@@ -38,8 +40,9 @@ def test_paths_are_those_of_the_slow_twin() -> None:
     first, second = (rng.choice(n_origins, size=PATHS, p=bank.weights) for _ in range(2))
     angle = np.where(rng.random(PATHS) < 0.5, 0.0, rng.random(PATHS) * np.pi / 2)
     edges = bank.edges.tolist()
-    for row in (0, 1, 2, 4):
-        twin = spend_paths(
+    rows = (0, 1, 2, 4)
+    twins = [
+        spend_paths(
             bank.ratios[row].astype(float),
             bank.weights,
             edges,
@@ -53,18 +56,24 @@ def test_paths_are_those_of_the_slow_twin() -> None:
             factors,
             own[row],
         )
-        np.testing.assert_allclose(found[row], twin, rtol=1e-4, atol=1e-5 * bank.level[row])
+        for row in rows
+    ]
+    common = np.array(held_together([twin[1] for twin in twins], [twin[2] for twin in twins], bank.windows, edges))
+    assert (np.abs(common - 1.0) > 1e-3).any()
+    for row, (paths, _, _) in zip(rows, twins, strict=True):
+        np.testing.assert_allclose(found[row], paths * common[:, None], rtol=1e-4, atol=1e-5 * bank.level[row])
     assert (found[3] < 0).any()
 
 
 def test_short_horizons_are_the_beginning_of_long_ones() -> None:
-    """At the ends of stretches, nearly: what the next stretch would have been pulls a little at the last steps."""
+    """At the ends of stretches, nearly: how far the next stretch would have been lifted pulls a little at the last steps."""
     fitted, bank = banked()
     points = fitted.points(np.array([420]), bank.ratios.shape[1])[:, 0]
     whole = resample(bank, points, PATHS, np.random.default_rng(2), threads=1)
     for horizon in bank.edges[1:].tolist():
         part = resample(bank, points[:, :horizon], PATHS, np.random.default_rng(2), threads=1)
-        assert np.isclose(part, whole[:, :horizon], rtol=5e-3, atol=1e-4).mean() > 0.999
+        assert np.isclose(part, whole[:, :horizon], rtol=2e-2, atol=1e-4).mean() > 0.95
+        assert np.isclose(part, whole[:, :horizon], rtol=1e-1, atol=1e-4).all()
 
 
 def test_extreme_scales_in_one_panel_stay_finite_and_in_proportion() -> None:

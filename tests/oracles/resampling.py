@@ -11,6 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 OFFSET, FULL_SPREAD, COMMON_SHARE, EPSILON, MEAN_KEPT, MOST_SEEN = 0.05, 0.4, 0.25, 0.25, 0.5, 2.0
+SKEWED, MOST_LIFTED, POOL_WINDOWS, POOL_SERIES = 0.5, 3.0, 6.0, 10.0
 
 
 def smooth_at(step: int, values: list[float], edges: list[int]) -> float:
@@ -43,8 +44,11 @@ def spend_paths(
     angle: Floats,
     factors: Floats,
     own: Floats,
-) -> Floats:
-    """(block, n_paths) first block of one series of spend. ratios (block, O); factors (S, n_paths); the rest as drawn."""
+) -> tuple[Floats, list[float], list[float]]:
+    """(block, n_paths) first block of one series of spend before all are held together, how far each stretch was lifted, and its money before.
+
+    ratios (block, O); factors (S, n_paths); the rest as drawn.
+    """
     block, n_paths, stretches = len(points), len(first), len(edges) - 1
     base = [(max(points[step], 0.0) + EPSILON * level) * pull[step] for step in range(block)]
     centre = [sum(ratios[step][origin] * weights[origin] for origin in range(len(weights))) for step in range(block)]
@@ -80,14 +84,34 @@ def spend_paths(
     kept = [(before[place].mean() / wider[place].mean()) ** MEAN_KEPT for place in range(stretches)]
     for step in range(block):
         drawn[step] *= smooth_at(step, kept, edges)
+    lifted, money = [], []
+    for place, found in enumerate(means()):
+        inside = range(edges[place], edges[place + 1])
+        spent = sum(base[step] for step in inside)
+        said = sum(max(points[step], 0.0) * pull[step] for step in inside) / spent
+        share = max(float(np.median(found)), 0.0) / found.mean()
+        wanted = 1 / share if share >= SKEWED else 1 + share / SKEWED * (1 / SKEWED - 1)
+        lifted.append(min(max(wanted * said / found.mean(), 1 / MOST_LIFTED), MOST_LIFTED))
+        money.append(found.mean() * spent)
+    for step in range(block):
+        drawn[step] *= smooth_at(step, lifted, edges)
     after = means()
     held = np.ones((stretches, n_paths))
     for place in range(stretches):
         usual = sum(base[edges[place] : edges[place + 1]]) / (edges[place + 1] - edges[place])
         limit = MOST_SEEN * max(largest[place], usual)
         for path in range(n_paths):
-            money = after[place, path] * usual
-            held[place, path] = limit / money if money > limit else 1.0
-    return np.array(
-        [[base[step] * drawn[step, path] * smooth_at(step, list(held[:, path]), edges) for path in range(n_paths)] for step in range(block)]
-    )
+            mean = after[place, path] * usual
+            held[place, path] = limit / mean if mean > limit else 1.0
+    paths = [[base[step] * drawn[step, path] * smooth_at(step, list(held[:, path]), edges) for path in range(n_paths)] for step in range(block)]
+    return np.array(paths), lifted, money
+
+
+def held_together(lifts: list[list[float]], money: list[list[float]], windows: Floats, edges: list[int]) -> list[float]:
+    """Factor of each step that all series of spend share. lifts, money : of each series and stretch, as `spend_paths` gives them."""
+    factors = []
+    for place in range(len(edges) - 1):
+        raised = sum(lift[place] * spent[place] for lift, spent in zip(lifts, money, strict=True)) / sum(spent[place] for spent in money)
+        trust = windows[place] / (windows[place] + POOL_WINDOWS) * len(lifts) / (len(lifts) + POOL_SERIES)
+        factors.append(max(raised, 1 / MOST_LIFTED) ** -trust)
+    return [smooth_at(step, factors, edges) for step in range(edges[-1])]

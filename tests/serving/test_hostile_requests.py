@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.serving.homes import TestClient, problem_of
 
-ANSWERS = ("/v1/forecast", "/v1/overrun", "/v1/anomalies", "/v1/whatif")
+ANSWERS = ("/v1/forecast", "/v1/explain", "/v1/overrun", "/v1/anomalies", "/v1/whatif")
 POSTS = (*ANSWERS, "/v1/spend")
 DAYS = '"start":"2027-01-01","end":"2027-04-01"'
 
@@ -87,6 +87,10 @@ BROKEN_BODIES: dict[str, bytes] = {
     "group by all there is": b'{"group_by":["provider","service","team","stage","workload","region"],' + DAYS.encode() + b"}",
     "granularity of an hour": b'{"granularity":"hour",' + DAYS.encode() + b"}",
     "daily rows beyond the days": b'{"granularity":"day","start":"2026-12-11","end":"2028-01-01"}',
+    "compared with nothing known": b'{"compare":"last year",' + DAYS.encode() + b"}",
+    "compared twice": b'{"compare":"2026-Q4","compare_start":"2026-10-01","compare_end":"2027-01-01",' + DAYS.encode() + b"}",
+    "compared by half": b'{"compare_end":"2027-01-01",' + DAYS.encode() + b"}",
+    "compared with the beginning of time": b'{"compare_start":"0001-01-01","compare_end":"0001-01-02",' + DAYS.encode() + b"}",
     "beyond the horizon": b'{"start":"2031-01-01","end":"2031-04-01","amount":1}',
     "before all history": b'{"start":"2020-01-01","end":"2020-04-01","amount":1}',
     "unknown snapshot": b'{"snapshot_id":"ffffffffffff","amount":1,' + DAYS.encode() + b"}",

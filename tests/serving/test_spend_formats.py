@@ -228,3 +228,15 @@ def test_usage_is_priced_by_the_table_of_the_settings(tmp_path: Path) -> None:
         # The operator's fault, in the log and not in the answer.
         assert (problem["status"], "prices" in problem["detail"]) == (500, False)
     stores.close()
+
+
+def test_a_broken_rules_file_is_no_mistake_of_whoever_delivers(tmp_path: Path) -> None:
+    rules = tmp_path / "rules.toml"
+    rules.write_text("no rules\n")
+    stores = Stores(load_settings(home=tmp_path / "home", rules=rules))
+    with TestClient(create_app(stores)) as client:
+        assert problem_of(send(client, JSON, as_json(costs())))["status"] == 500
+        rules.unlink()
+        rules.write_text("")
+        assert send(client, JSON, as_json(costs())).json()["accepted"] == 1
+    stores.close()

@@ -28,9 +28,16 @@ LONG_TEXT = 4096
 FORECASTERS: dict[str, str] = {
     "SeasonalNaive": "forecast.forecasters.baselines",
     "RunRate": "forecast.forecasters.baselines",
+    "RecentLevel": "forecast.forecasters.recent_level",
+    "FittedLevel": "forecast.forecasters.fitted_level",
+    "Intermittent": "forecast.forecasters.intermittent",
+    "Autoregression": "forecast.forecasters.autoregression",
+    "PriorForecaster": "forecast.forecasters.analogs",
     "StructuralForecaster": "forecast.forecasters.structural",
     "BoostingForecaster": "forecast.forecasters.boosting",
     "SpendForecaster": "forecast.forecasters.combination",
+    "ReconciledForecaster": "forecast.forecasters.reconciliation",
+    "DrivenForecaster": "forecast.forecasters.driven",
 }
 """Class names that an artifact or a spec may hold, and their modules: a closed list, so that no data decides what is imported."""
 

@@ -1,4 +1,4 @@
-"""The records: what the company decided (budgets) and what the program did (snapshots, models, deliveries), in SQL.
+"""The records: what the company decided and told us (budgets, planned events, drivers) and what the program did (snapshots, models, …), in SQL.
 
 SQLite by default, PostgreSQL when the address says so; small explicit methods that take and return frozen values.
 No method reads a clock: `now` is an argument.
@@ -6,16 +6,28 @@ No method reads a clock: `now` is an argument.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
-from forecast.adapters.records_schema import BUDGETS, INGESTION_LOG, MODEL_VERSIONS, PROMOTIONS, SNAPSHOTS, open_engine, upgrade
+from forecast.adapters.driver_records import DriverRecords
+from forecast.adapters.record_rows import plain, write
+from forecast.adapters.records_schema import (
+    BUDGETS,
+    INGESTION_LOG,
+    MODEL_VERSIONS,
+    PLANNED_EVENTS,
+    PROMOTIONS,
+    SNAPSHOTS,
+    open_engine,
+    upgrade,
+)
 from forecast.budgets.budget import Budget
 from forecast.errors import ConfigError, InputError, NotFoundError
+from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.scope import Scope
 
 LEAST_PREFIX = 8
@@ -75,7 +87,7 @@ class IngestionRecord:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Records:
+class Records(DriverRecords):
     """The records at an SQLAlchemy address, upgraded to the newest tables when opened.
 
     Raises ConfigError for an address that is not one, cannot be reached, or holds the tables of a newer program.
@@ -114,7 +126,7 @@ class Records:
     def budget(self, budget_id: str) -> Budget:
         """The budget with this id; NotFoundError where there is none."""
         with self._readers.begin() as connection:
-            row = connection.execute(sa.select(BUDGETS).where(BUDGETS.c.id == _plain(budget_id))).one_or_none()
+            row = connection.execute(sa.select(BUDGETS).where(BUDGETS.c.id == plain(budget_id))).one_or_none()
         if row is None:
             raise _no_budget(budget_id)
         return _budget(row)
@@ -127,9 +139,53 @@ class Records:
     def delete_budget(self, budget_id: str) -> None:
         """Remove a budget; NotFoundError where there is none."""
         with self._writers.begin() as connection:
-            removed = connection.execute(sa.delete(BUDGETS).where(BUDGETS.c.id == _plain(budget_id))).rowcount
+            removed = connection.execute(sa.delete(BUDGETS).where(BUDGETS.c.id == plain(budget_id))).rowcount
         if not removed:
             raise _no_budget(budget_id)
+
+    # Planned events
+
+    def put_events(self, events: Sequence[PlannedEvent], *, now: datetime) -> None:
+        """Write events, in place of older ones with their ids; all or none."""
+        with self._writers.begin() as connection:
+            for event in events:
+                values = {
+                    "name": event.name,
+                    "type": event.type,
+                    "start": event.start,
+                    "end": event.end,
+                    "scope": str(event.scope),
+                    "effect": event.effect.kind,
+                    "expected": event.effect.expected,
+                    "low": event.effect.low,
+                    "high": event.effect.high,
+                    "ramp_days": event.ramp_days,
+                    "currency": event.currency,
+                    "announced": event.announced,
+                    "changed_at": now,
+                }
+                write(connection, PLANNED_EVENTS, {"id": event.id}, values)
+
+    def event(self, event_id: str) -> PlannedEvent:
+        """The event with this id; NotFoundError where there is none."""
+        with self._readers.begin() as connection:
+            row = connection.execute(sa.select(PLANNED_EVENTS).where(PLANNED_EVENTS.c.id == plain(event_id))).one_or_none()
+        if row is None:
+            raise _no_event(event_id)
+        return _event(row)
+
+    def events(self) -> list[PlannedEvent]:
+        """All planned events, by start and id."""
+        query = sa.select(PLANNED_EVENTS).order_by(PLANNED_EVENTS.c.start, PLANNED_EVENTS.c.id)
+        with self._readers.begin() as connection:
+            return [_event(row) for row in connection.execute(query)]
+
+    def delete_event(self, event_id: str) -> None:
+        """Remove an event; NotFoundError where there is none."""
+        with self._writers.begin() as connection:
+            removed = connection.execute(sa.delete(PLANNED_EVENTS).where(PLANNED_EVENTS.c.id == plain(event_id))).rowcount
+        if not removed:
+            raise _no_event(event_id)
 
     # Snapshots
 
@@ -140,7 +196,7 @@ class Records:
         with self._writers.begin() as connection:
             if snapshot.is_current:
                 connection.execute(sa.update(SNAPSHOTS).where(SNAPSHOTS.c.cost == snapshot.cost).values(is_current=False))
-            _write(connection, SNAPSHOTS, {"id": snapshot.id}, values)
+            write(connection, SNAPSHOTS, {"id": snapshot.id}, values)
 
     def latest_snapshot(self, cost: str = "effective") -> SnapshotRecord | None:
         """The current snapshot of a cost, None before the first training."""
@@ -159,7 +215,7 @@ class Records:
 
     def snapshot(self, snapshot_id: str) -> SnapshotRecord:
         """The snapshot with this id or with the only id that begins so (8 characters at least)."""
-        wanted = _plain(snapshot_id)
+        wanted = plain(snapshot_id)
         if len(wanted) < LEAST_PREFIX:
             raise InputError(
                 f"Snapshot id {snapshot_id!r} is too short",
@@ -253,19 +309,7 @@ class Records:
 
     def _upsert(self, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
         with self._writers.begin() as connection:
-            _write(connection, table, key, values)
-
-
-def _write(connection: sa.Connection, table: sa.Table, key: dict[str, Any], values: dict[str, Any]) -> None:
-    """One row in place of an older one with its key. Both databases speak ON CONFLICT, so two writers of one key cannot collide."""
-    if connection.dialect.name == "postgresql":
-        from sqlalchemy.dialects.postgresql import insert as insert_postgresql
-
-        connection.execute(insert_postgresql(table).values(**key, **values).on_conflict_do_update(index_elements=list(key), set_=values))
-    else:
-        from sqlalchemy.dialects.sqlite import insert as insert_sqlite
-
-        connection.execute(insert_sqlite(table).values(**key, **values).on_conflict_do_update(index_elements=list(key), set_=values))
+            write(connection, table, key, values)
 
 
 def _register(connection: sa.Connection, name: str, version: str, run_id: str | None, now: datetime) -> None:
@@ -287,10 +331,16 @@ def _budget(row: Any) -> Budget:
     return Budget(**{**values, "scope": Scope.parse(values["scope"])})
 
 
-def _plain(text: str) -> str:
-    """A key that a database takes: PostgreSQL refuses NUL inside text, and no id contains one."""
-    return text.replace("\x00", "�")
+def _event(row: Any) -> PlannedEvent:
+    values = dict(row._mapping)
+    del values["changed_at"]
+    effect = Effect(values["effect"], values.pop("expected"), values.pop("low"), values.pop("high"))
+    return PlannedEvent(**{**values, "effect": effect, "scope": Scope.parse(values["scope"])})
 
 
 def _no_budget(budget_id: str) -> NotFoundError:
     return NotFoundError(f"No budget has the id {budget_id!r}", field="id", got=budget_id, allowed="an id of the list of budgets")
+
+
+def _no_event(event_id: str) -> NotFoundError:
+    return NotFoundError(f"No planned event has the id {event_id!r}", field="id", got=event_id, allowed="an id of the list of events")

@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from forecast.errors import ConfigError
 
 METADATA = sa.MetaData()
-HEAD = "0001"
+HEAD = "0003"
 """Newest revision in `migrations/versions`; kept here so that an upgraded home need not import Alembic (a test compares)."""
 
 BUSY_SECONDS = 30
@@ -57,6 +57,36 @@ BUDGETS = sa.Table(
     sa.Column("cost", sa.String(16), nullable=False),
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+)
+
+PLANNED_EVENTS = sa.Table(
+    "planned_events",
+    METADATA,
+    sa.Column("id", sa.String(100), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("type", sa.String(16), nullable=False),
+    sa.Column("start", sa.Date, nullable=False),
+    sa.Column("end", sa.Date),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("effect", sa.String(16), nullable=False),
+    sa.Column("expected", sa.Double, nullable=False),
+    sa.Column("low", sa.Double, nullable=False),
+    sa.Column("high", sa.Double, nullable=False),
+    sa.Column("ramp_days", sa.Integer, nullable=False),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("announced", sa.Date, nullable=False),
+    sa.Column("changed_at", Moment, nullable=False),
+)
+
+DRIVERS = sa.Table(
+    "drivers",
+    METADATA,
+    sa.Column("name", sa.String(100), primary_key=True),
+    sa.Column("scope", sa.Text, nullable=False),
+    sa.Column("unit", sa.Text, nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("rows", sa.JSON, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
 )
 

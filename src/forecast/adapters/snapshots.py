@@ -4,6 +4,8 @@
               leaf_paths.npy node_paths.npy node_quantiles.npy     mapped, not read
               node_means.npy leaf_history.npy grid.npz detector.npz leaves.parquet recent.parquet backtest.json
               pending.npy watermarks.parquet    only where the last days are not fully billed, or how bills come in is known
+              known_money.parquet meters.parquet    what explanations read beside the history
+              event_effects.parquet    only where planned events touch the paths
               totals.npz            mean and quantiles of every node's calendar months and fiscal quarters; kept for ever
               pruned.json           only where the paths have been given up
 """
@@ -34,6 +36,7 @@ from forecast.spend.periods import Period, split
 FORMAT = 1
 LEAST_PREFIX = 8
 PATHS = ("leaf_paths.npy", "node_paths.npy")
+OPTIONAL_FRAMES = ("watermarks", "known_money", "meters", "event_effects")
 DIGEST_AT_OPEN = 4 * 1024 * 1024
 """Files up to this size are checked against their digest at every opening (a millisecond each); larger ones by `verify`."""
 ABANDONED_SECONDS = 24 * 3600
@@ -209,8 +212,10 @@ def _write_files(folder: Path, draft: Snapshot) -> None:
     draft.hierarchy.leaves.to_parquet(folder / "leaves.parquet", engine="pyarrow", compression="zstd")
     if draft.pending is not None:
         np.save(folder / "pending.npy", np.ascontiguousarray(draft.pending), allow_pickle=False)
-    if draft.watermarks is not None:
-        draft.watermarks.to_parquet(folder / "watermarks.parquet", engine="pyarrow", compression="zstd", index=False)
+    for name in OPTIONAL_FRAMES:
+        frame: pd.DataFrame | None = getattr(draft, name)
+        if frame is not None:
+            frame.to_parquet(folder / f"{name}.parquet", engine="pyarrow", compression="zstd", index=False)
     draft.recent.to_parquet(folder / "recent.parquet", engine="pyarrow", compression="zstd", index=False)
     (folder / "backtest.json").write_bytes(canonical(draft.backtest))
 
@@ -263,8 +268,12 @@ def _read(folder: Path, manifest: dict[str, Any], pruned: bool) -> Snapshot:
         backtest=json.loads((folder / "backtest.json").read_bytes()),
         meta=manifest["meta"],
         pending=_mapped(folder / "pending.npy") if "pending.npy" in manifest["files"] else None,
-        watermarks=pd.read_parquet(folder / "watermarks.parquet", engine="pyarrow") if "watermarks.parquet" in manifest["files"] else None,
+        **{name: _frame(folder, manifest, f"{name}.parquet") for name in OPTIONAL_FRAMES},
     )
+
+
+def _frame(folder: Path, manifest: dict[str, Any], name: str) -> pd.DataFrame | None:
+    return pd.read_parquet(folder / name, engine="pyarrow") if name in manifest["files"] else None
 
 
 def _mapped(path: Path) -> NDArray[np.float32]:

@@ -37,7 +37,7 @@ def generate(
     lines: Annotated[int | None, typer.Option(metavar="N", help="For load tests: N rows and nothing else, into a new folder.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a generated company: FOCUS 1.2 rows, its budgets, planned events and the truth about its incidents."""
+    """Write a generated company: FOCUS 1.2 rows, its budgets, planned events, its products' requests and the truth about its incidents."""
     others = {"--futures": futures, "--deliveries": deliveries, "--cutoff": cutoff, "--horizon": horizon, "--hourly": hourly, "--csv": csv}
     given = [name for name, value in others.items() if value is not None and value is not False]
     if lines is not None:
@@ -73,6 +73,7 @@ def _generate_company(
         company = generate_company(seed, days, teams, "h" if hourly else "D", cutoff=cutoff, futures=futures, horizon=horizon)
         progress("files", None)
         files = [write_company(company, out, as_csv=csv), *(out / f"{name}.csv" for name in ("budgets", "events", "incidents"))]
+        files.append(write_requests(out, seed, days, teams))
         if company.futures is not None:
             files.append(write_futures(company.futures, out))
         if deliveries:
@@ -113,6 +114,16 @@ def write_company(company: Company, folder: Path, *, as_csv: bool = False) -> Pa
             with atomically(folder / f"{name}.csv") as temporary:
                 frame.to_csv(temporary, index=False)
     return rows
+
+
+def write_requests(folder: Path, seed: int, days: int, teams: int) -> Path:
+    """requests.csv: what the company's products were asked a day, as `forecast drivers import` takes it."""
+    from forecast.adapters.reports import atomically
+    from forecast.company.requests import requests_of
+
+    with told(folder), atomically(folder / "requests.csv") as temporary:
+        requests_of(seed, days, teams).assign(unit="requests", kind="requests").to_csv(temporary, index=False)
+    return folder / "requests.csv"
 
 
 def write_futures(futures: Futures, folder: Path) -> Path:

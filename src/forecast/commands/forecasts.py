@@ -115,6 +115,8 @@ def read_quantiles(text: str) -> list[float]:
 
 
 def show_forecast(answer: Mapping[str, Any]) -> None:
+    from forecast.commands.events import show_events
+
     asked = [key for key in answer["total"].get("quantiles") or {} if key not in {"0.1", "0.5", "0.9"}]
     title = f"Forecast of {answer['scope'] or 'the company'}, {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
     rows = [
@@ -135,6 +137,7 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
         line(f"Of the total {money(answer['spent'])} {answer['currency']} is billed already{owed}. Means add up over rows, quantiles do not.")
     else:
         line("Means add up over rows, quantiles do not.")
+    show_events(answer)
     origin(answer)
 
 

@@ -70,11 +70,11 @@ def backtest(
     if not 1 <= cutoffs <= 100:
         raise InputError(f"cutoffs is out of range: got {cutoffs}, allowed are 1 to 100", field="cutoffs", got=cutoffs, allowed="1 to 100")
     home = Home()
-    ledger = home.filled_ledger()
+    ledger, records = home.filled_ledger(), home.records if home.has_records else None
     with working("Backtest") as progress:
         from training.backtest import run_backtest
 
-        report = run_backtest(home.settings, ledger, cutoff=cutoff, cost=cost, spec=spec, cutoffs=cutoffs, progress=progress)
+        report = run_backtest(home.settings, ledger, cutoff=cutoff, cost=cost, spec=spec, cutoffs=cutoffs, records=records, progress=progress)
     document = {
         "cutoff": report.cutoff,
         "currency": report.currency,

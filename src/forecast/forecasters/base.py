@@ -21,34 +21,46 @@ from sklearn.base import BaseEstimator
 from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
 from forecast.forecasters.batches import in_batches
 from forecast.forecasters.calibration import ErrorBank, choose_origins
+from forecast.forecasters.endings import USUAL_RETURNS, Endings, end
 from forecast.forecasters.history import Floats, History, Ints, extended, history_of, rhythm_of
+from forecast.forecasters.newcomers import learned_scale, unsettle, youth_of
+from forecast.forecasters.notes import notes_of
+from forecast.forecasters.planned_events import EventPlan, Events
 from forecast.paths import SpendPaths
 from forecast.spend.hierarchy import Hierarchy
-from forecast.spend.panel import SpendMatrix, to_matrix
+from forecast.spend.panel import SpendMatrix, parse_freq, to_matrix
 
-MOST_STEPS = 3660
+MOST_STEPS = 13_250
+"""Eighteen months of hours."""
 LEAST_PERIODS = 14
+LEAST_LONG_PERIODS = 9
+"""Of weeks, months and quarters: one past origin to take errors from, and a period after it."""
+_LIVES = 2
+"""Of the seed: what begins and what ends is drawn beside the paths, which stay what they are without it."""
 
 
 class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
     """Joint sample paths of many series.
 
     freq : pandas frequency of the panel, such as "D". threads : how many share the work; results do not depend on it.
+    notes_ : after `fit` and `update`, sentences about series that are not long, whole and ordinary, and what was done with them.
     """
 
     freq: str
     threads: int = 1
 
-    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: pd.DataFrame | None = None) -> Self:
+    def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Self:
         """Learn from a long panel (`unique_id, ds, y`; NaN = not known; rows in any order; series may start and end on different days).
 
-        hierarchy : how the series add up, where they are leaves of one. events : planned events; not supported yet.
-        Raises SchemaError, SpendDataError, InsufficientHistoryError (fewer than 14 periods in the longest series).
+        hierarchy : how the series add up, where they are leaves of one. events : planned events (`PlannedEvent` objects, or a frame with
+        the columns of a calendar): what they are known to do is not learnt, and is part of the paths. Those announced after the panel's last
+        period are not known.
+        Raises SchemaError, SpendDataError, InsufficientHistoryError (fewer than 14 periods, or nine weeks, months or
+        quarters, in the longest series).
         """
-        if events is not None and len(events):
-            raise InputError("events are not part of the forecast yet", field="events", got=len(events), allowed="None")
         matrix = to_matrix(panel, self.freq)
-        history = history_of(matrix)
+        self.events_ = EventPlan.of(events, matrix, hierarchy)
+        history = history_of(self.events_.taken_out_of(matrix))
         self._check_length(matrix)
         if hierarchy is not None and set(hierarchy.leaf_ids) != set(matrix.ids):
             odd = sorted(set(hierarchy.leaf_ids) ^ set(matrix.ids))
@@ -57,7 +69,11 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
             )
         self.history_ = history
         self.series_ids_ = matrix.ids
+        self.endings_ = Endings.of(history, self.threads)
+        self.newcomers_ = learned_scale(history)
+        self.notes_: list[str] = []
         self._fit(history, hierarchy)
+        self._take_stock(list(self.notes_))
         return self
 
     def update(self, new_rows: pd.DataFrame) -> Self:
@@ -69,10 +85,12 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         """
         history = self._fitted_history()
         if len(new_rows):
-            moved = extended(history, to_matrix(new_rows, self.freq))
+            moved = extended(history, self.events_.taken_out_of(to_matrix(new_rows, self.freq)))
             if moved is not history:
                 self._advance(moved)
                 self.history_ = moved
+                self.events_ = self.events_.until(moved.dates(1)[-1].to_datetime64())
+                self._take_stock(self.learned_notes_)
         return self
 
     def simulate(self, horizon: int, n_paths: int = 1000, seed: int = 0) -> SpendPaths:
@@ -86,12 +104,29 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
             raise InputError(f"seed is not usable: got {seed!r}, allowed is a whole number from 0", field="seed", got=seed, allowed="0 or more")
         values = self._simulate(int(horizon), int(n_paths), np.random.default_rng(int(seed)))
+        if history.signed.any():
+            # A series that never had a refund may have borrowed the errors of one that had.
+            for row in np.flatnonzero(~history.signed):
+                np.maximum(values[row], 0.0, out=values[row])
+        lives = np.random.default_rng([int(seed), _LIVES])
+        unsettle(values, self.youth_, lives)
+        end(values, self.alive_, lives)
         dates = history.dates(int(horizon) + 1)
         columns = history.columns_of(int(horizon) + 1)[:, history.n_periods :]
         if (history.last == history.last[0]).all():
             columns = columns[:1]
         stamps = dates.to_numpy().astype("datetime64[ns]")[columns]
-        return SpendPaths(history.ids, stamps[:, :-1], stamps[:, 1:], values)
+        paths = SpendPaths(history.ids, stamps[:, :-1], stamps[:, 1:], values)
+        self.applied_ = self.events_.put_on(paths, int(seed))
+        return paths
+
+    def _take_stock(self, learned: list[str]) -> None:
+        """What follows from the history alone: who is young, who has ended, and what is said about it. learned : notes of the learning itself."""
+        history = self._fitted_history()
+        self.alive_ = self.endings_.now(history, self.threads)
+        self.youth_ = youth_of(history, self.newcomers_)
+        self.learned_notes_ = learned
+        self.notes_ = [*learned, *notes_of(history, self.alive_), *self.events_.notes]
 
     @abstractmethod
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None: ...
@@ -121,6 +156,10 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
                 "outage_cells": history.outage_cells,
                 "outage_values": history.outage_values,
             },
+            "endings": self.endings_.returns,
+            "newcomers": self.newcomers_,
+            "events": self.events_.state(),
+            "notes": list(self.learned_notes_),
             "learned": self._learned(),
         }
 
@@ -144,6 +183,11 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         )
         self.series_ids_ = self.history_.ids
         self._restore(state["learned"])
+        # An artifact of an earlier release knows none of them.
+        self.newcomers_ = float(state.get("newcomers", 1.0))
+        self.endings_ = Endings(np.asarray(state.get("endings", USUAL_RETURNS)))
+        self.events_ = EventPlan.from_state(state.get("events"))
+        self._take_stock(list(state.get("notes", ())))
         return self
 
     @abstractmethod
@@ -161,13 +205,20 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
     def _check_length(self, matrix: SpendMatrix) -> None:
         known = np.isfinite(matrix.values).sum(axis=1)
         longest = int(np.argmax(known))
-        if known[longest] < LEAST_PERIODS:
+        needed = least_periods(self.freq)
+        if known[longest] < needed:
             raise InsufficientHistoryError(
-                f"Series {matrix.ids[longest]!r} is the longest and has {known[longest]} periods of {self.freq!r} spend; {LEAST_PERIODS} are needed",
+                f"Series {matrix.ids[longest]!r} is the longest and has {known[longest]} periods of {self.freq!r} spend; {needed} are needed",
                 series_id=matrix.ids[longest],
                 days=int(known[longest]),
-                needed=LEAST_PERIODS,
+                needed=needed,
             )
+
+
+def least_periods(freq: str) -> int:
+    """Periods that the longest series of a panel must have."""
+    origin = pd.Timestamp("2024-01-01")
+    return LEAST_PERIODS if origin + parse_freq(freq) <= origin + pd.Timedelta("2D") else LEAST_LONG_PERIODS
 
 
 class PointForecaster(Forecaster):
@@ -181,16 +232,17 @@ class PointForecaster(Forecaster):
 
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
-        self.bank_ = self._bank(history)
+        self.bank_ = self._bank(history, hierarchy is not None)
 
-    def _bank(self, history: History) -> ErrorBank:
+    def _bank(self, history: History, together: bool) -> ErrorBank:
         origins, block = choose_origins(history, self.first_honest_origin())
-        return ErrorBank.of(history, origins, self.points_in_batches(origins, block, self.threads), threads=self.threads)
+        points = self.points_in_batches(origins, block, self.threads)
+        return ErrorBank.of(history, origins, points, together=together, threads=self.threads)
 
     def _advance(self, history: History) -> None:
         self._follow(history)
         self.history_ = history
-        self.bank_ = self._bank(history)
+        self.bank_ = self._bank(history, self.bank_.together)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()

@@ -31,6 +31,9 @@ __all__ = ["LEAST_KNOWN", "MOST_ORIGINS", "ErrorBank", "choose_origins"]
 
 MOST_ORIGINS = 60
 
+MOST_REACH = 8
+"""Long windows before the end beyond which no origin lies; its weight would be a sixteenth."""
+
 
 def choose_origins(history: History, first_honest: int = 0) -> tuple[Ints, int]:
     """Origins to take errors from, oldest first, and the length of a trajectory.
@@ -43,14 +46,14 @@ def choose_origins(history: History, first_honest: int = 0) -> tuple[Ints, int]:
     begin = max(first_honest, LEAST_KNOWN, min(season + 1, total // 2))
     block = int(np.clip((total - begin) // 3, 1, history.rhythm.long))
     head = min(block, history.rhythm.short)
+    # What is older than this hardly counts.
+    begin = max(begin, total - head - MOST_REACH * history.rhythm.long)
     span = total - head - begin
-    step = season if span // season >= 12 else max(1, -(-span // MOST_ORIGINS))
-    if season > 1 and span // season >= 12:
-        step *= max(1, -(-(span // season) // MOST_ORIGINS))
-    newest = total - head
+    # A trajectory that is shorter than a season holds no phase of it.
+    phase = season if 1 < season <= head and span // season >= 12 else 1
+    step = phase * max(1, -(-(span // phase) // MOST_ORIGINS))
     # The newest origin whose first window is known and that has the phase of "now".
-    if step % season == 0 and season > 1:
-        newest = total - -(-head // season) * season
+    newest = total - -(-head // phase) * phase
     origins = np.arange(newest, begin - 1, -step, dtype=np.int64)[::-1]
     return (origins if len(origins) else np.array([newest], dtype=np.int64)), block
 
@@ -63,6 +66,7 @@ class ErrorBank:
     level : (n,) recent level at the end. pull : (n, block) factors that bring points back from a burst. largest : (n, S) largest mean
     over a window as long as each stretch that history has shown. weights : (O,) draw probabilities. edges : (S + 1,) steps at which
     stretches begin, and the end. windows : (S,) independent windows behind each stretch. drift : (n,) and reach : see `widening.wander`.
+    together : whether the series add up to something whose past errors count (`resampling.Block.held_together`).
     """
 
     ratios: NDArray[np.float32]
@@ -76,6 +80,7 @@ class ErrorBank:
     season: int
     drift: Floats
     reach: int
+    together: bool
 
     @classmethod
     def build(cls, history: History, points: Callable[[Ints, int], NDArray[np.floating]], *, first_origin: int = 0, threads: int = 1) -> ErrorBank:
@@ -84,8 +89,8 @@ class ErrorBank:
         return cls.of(history, origins, points(origins, block), threads=threads)
 
     @classmethod
-    def of(cls, history: History, origins: Ints, expected: NDArray[np.floating], *, threads: int = 1) -> ErrorBank:
-        """Errors of `expected` (n, O, block), the points made at `origins`."""
+    def of(cls, history: History, origins: Ints, expected: NDArray[np.floating], *, together: bool = False, threads: int = 1) -> ErrorBank:
+        """Errors of `expected` (n, O, block), the points made at `origins`. together : whether the series are leaves of one hierarchy."""
         block, rhythm, additive = expected.shape[2], history.rhythm, history.additive
         now = np.array([history.n_periods], dtype=np.int64)
         # Credits come and go as a whole: their errors are money, not shares of what there was then. The root mean square of all history
@@ -108,6 +113,7 @@ class ErrorBank:
             season=rhythm.season,
             drift=unseen_drift(history),
             reach=2 * rhythm.short,
+            together=together,
         )
 
     def simulate(self, points: Floats, n_paths: int, rng: np.random.Generator, threads: int = 1) -> NDArray[np.float32]:
@@ -130,11 +136,12 @@ class ErrorBank:
             "season": self.season,
             "drift": self.drift,
             "reach": self.reach,
+            "together": self.together,
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ErrorBank:
-        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"])})
+        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"]), "together": bool(state["together"])})
 
 
 def _largest(history: History, edges: Ints, threads: int) -> Floats:

@@ -16,12 +16,14 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import InsufficientHistoryError
+from forecast.forecasters.analogs import PriorForecaster
 from forecast.forecasters.autoregression import Autoregression
 from forecast.forecasters.base import PointForecaster
 from forecast.forecasters.baselines import RunRate, SeasonalNaive
 from forecast.forecasters.batches import in_batches
 from forecast.forecasters.boosting import BoostingForecaster
 from forecast.forecasters.calibration import ErrorBank, choose_origins
+from forecast.forecasters.fitted_level import FittedLevel
 from forecast.forecasters.history import Floats, History, Ints
 from forecast.forecasters.member_weights import weights_of
 from forecast.forecasters.recent_level import RecentLevel
@@ -36,6 +38,8 @@ MEMBERS: dict[str, type[PointForecaster]] = {
     "structural": StructuralForecaster,
     "boosting": BoostingForecaster,
     "autoregression": Autoregression,
+    "fitted_level": FittedLevel,
+    "prior": PriorForecaster,
 }
 
 Singles = NDArray[np.float32]
@@ -51,7 +55,7 @@ class SpendForecaster(PointForecaster):
     def __init__(
         self,
         freq: str = "D",
-        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "recent_level", "structural", "boosting", "autoregression"),
+        members: tuple[str, ...] = ("seasonal_naive", "run_rate", "recent_level", "structural", "boosting", "autoregression", "fitted_level"),
         pool_trust: float = 40.0,
         sharpness: float = 4.0,
         threads: int = 1,
@@ -83,7 +87,7 @@ class SpendForecaster(PointForecaster):
         came = replace(history, values=self.items_.in_hindsight)
         said = self._said(origins, block)
         self.weights_by_series_ = weights_of(came, origins, said, self.pool_trust, self.sharpness, self.threads)
-        self.bank_ = ErrorBank.of(came, origins, self._combined(said), threads=self.threads)
+        self.bank_ = ErrorBank.of(came, origins, self._combined(said), together=hierarchy is not None, threads=self.threads)
 
     def _advance(self, history: History) -> None:
         ordinary = self._ordinary(history)
@@ -93,7 +97,8 @@ class SpendForecaster(PointForecaster):
         self.history_ = history
         origins, block = choose_origins(history, self.first_honest_origin())
         came = replace(history, values=self.items_.in_hindsight)
-        self.bank_ = ErrorBank.of(came, origins, self._combined(self._said(origins, block)), threads=self.threads)
+        combined = self._combined(self._said(origins, block))
+        self.bank_ = ErrorBank.of(came, origins, combined, together=self.bank_.together, threads=self.threads)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()

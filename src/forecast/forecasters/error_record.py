@@ -22,6 +22,9 @@ from forecast.forecasters.trajectories import NEUTRAL, bias_corrected, completed
 
 LEAST_KNOWN = 8
 
+LARGEST_DIFFERENCE = 1e6
+"""In levels: what a series of credits may be away from its point, so that 32 bits hold it in money too."""
+
 
 @dataclass(frozen=True)
 class ErrorRecord:
@@ -137,7 +140,8 @@ class ErrorRecord:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratios = actual / base
             if additive.any():
-                ratios = np.where(credits, (actual - self.expected[rows]) / level, ratios)
+                away = np.clip((actual - self.expected[rows]) / level, -LARGEST_DIFFERENCE, LARGEST_DIFFERENCE)
+                ratios = np.where(credits, away, ratios)
         neutral = np.where(additive, 0.0, NEUTRAL)[:, None, None]
         ratios = np.where((level <= 0) & (np.nan_to_num(actual) == 0), neutral, ratios)
         known = np.isfinite(ratios)

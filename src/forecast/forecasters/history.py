@@ -64,6 +64,12 @@ def rhythm_of(freq: str, n_periods: int) -> Rhythm:
     return Rhythm(season if n_periods >= 2 * season else 1, max(2, short), max(4, long))
 
 
+def is_intraday(freq: str) -> bool:
+    """Whether periods are parts of days."""
+    offset = parse_freq(freq)
+    return isinstance(offset, pd.tseries.offsets.Tick) and pd.Timedelta(offset) < pd.Timedelta("1D")
+
+
 @dataclass(frozen=True)
 class History:
     """Right-aligned series.

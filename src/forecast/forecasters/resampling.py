@@ -29,6 +29,17 @@ MOST_SEEN = 2.0
 MEAN_KEPT = 0.5
 """Widening on a log scale keeps the median and raises the mean. Kept whole, the mean would push most paths down for the sake of a few: half-way."""
 
+SKEWED = 0.5
+"""Share of a stretch's mean at which its median still is brought to the point; below, ever less of it: the mean is never raised beyond 1 / SKEWED
+points. Members are judged by absolute errors, so what they say is a median. Held by their mean, most paths of a bursty series lay far below
+every member's forecast for the sake of a few bursts."""
+
+MOST_LIFTED = 3.0
+"""Most that a stretch is lifted or lowered."""
+
+POOL_WINDOWS, POOL_SERIES = 6.0, 10.0
+"""Windows and series at which what all series together spent, in the mean of past errors, is believed by half."""
+
 LARGEST = 1e30
 """A ratio that no limit holds."""
 
@@ -39,7 +50,9 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
     block, n_origins = bank.ratios.shape[1:]
     paths = np.empty((n_series, horizon, n_paths), dtype=np.float32)
     base = money_base(points, bank.level[:, None], bank.additive[:, None]) * bank.pull[:, np.minimum(np.arange(horizon), block - 1)]
+    said = np.maximum(points, 0.0) * bank.pull[:, np.minimum(np.arange(horizon), block - 1)]
     carry = np.where(bank.additive[:, None], np.float32(0.0), np.ones((n_series, n_paths), dtype=np.float32))
+    spend = np.flatnonzero(~bank.additive)
     factors = scale_factors(bank.windows, rng, n_paths)  # (S, n_paths)
     own = rng.standard_normal((n_series, n_paths)).astype(np.float32)
     for begin in range(0, horizon, block):
@@ -51,14 +64,26 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
         one, two = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         block_of = Block(bank, first, second, one, two, factors.astype(np.float32), later=begin > 0, steps=min(block, horizon - begin))
         steps = slice(begin, min(begin + block, horizon))
+        found = np.ones((2, n_series, len(block_of.inside)))  # lifts and money
 
-        def write(rows: slice, drawn: Block = block_of, steps: slice = steps) -> None:
+        def write(rows: slice, drawn: Block = block_of, steps: slice = steps, found: Floats = found) -> None:
             spare = drawn.spare()
             for row in range(rows.start, rows.stop):
-                form = drawn.differences if bank.additive[row] else drawn.ratios
-                form(row, base[row, steps], own[row], carry[row], paths[row, steps], spare)
+                if bank.additive[row]:
+                    drawn.differences(row, base[row, steps], own[row], carry[row], paths[row, steps], spare)
+                else:
+                    found[:, row] = drawn.ratios(row, base[row, steps], said[row, steps], own[row], carry[row], paths[row, steps], spare)
 
         in_batches(write, n_series, threads)
+        if bank.together:
+            wanted = steps.stop - steps.start
+            common = block_of.held_together(found[0, spend], found[1, spend], wanted)[:wanted, None]
+
+            def hold(rows: slice, common: Singles = common, steps: slice = steps) -> None:
+                for row in spend[rows]:
+                    paths[row, steps] *= common
+
+            in_batches(hold, len(spend), threads)
     return paths
 
 
@@ -82,14 +107,21 @@ class Block:
         self.weights = bank.weights.astype(np.float32)
         self.factors = factors[:stretches]
         self.common, self.alone = split(self.factors)
+        self.windows = np.full(stretches, bank.windows[-1]) if later else bank.windows[:stretches]
 
     def spare(self) -> tuple[Singles, Singles]:
         """Room for one series at a time; asking for new memory at every step costs as much as the numbers."""
         shape = (self.inside.shape[1], len(self.first))
         return np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.float32)
 
-    def ratios(self, row: int, base: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]) -> None:
-        """Write the paths of a series of spend: `base` (steps,) times drawn ratios. carry : (n_paths,) where it starts, changed to where it ends."""
+    def ratios(
+        self, row: int, base: Floats, said: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]
+    ) -> tuple[Floats, Floats]:
+        """Write the paths of a series of spend: `base` (steps,) times drawn ratios.
+
+        said : (steps,) points, on which the paths are centred. carry : (n_paths,) where it starts, changed to where it ends. Gives back (S,) by
+        how much each stretch was lifted, and (S,) its mean money before.
+        """
         past = self.bank.ratios[row]  # (block, O)
         centre = past @ self.weights
         drawn = self._drawn(past, centre, spare)
@@ -109,6 +141,9 @@ class Block:
         kept = self.smooth @ np.where((have > 1e-12) & (had > 0), np.maximum(had, 0.0) / np.maximum(have, 1e-12), 1.0).astype(np.float32) ** MEAN_KEPT
         if self.later:
             drawn *= carry
+        means = (within * kept) @ drawn
+        lifted = self._lift(means, base, said)
+        kept = kept * (self.smooth @ lifted).astype(np.float32)
         held = self._within_reason(row, (within * kept) @ drawn, base)
         if held is not None:
             drawn *= np.matmul(self.smooth, held, out=wider)
@@ -117,6 +152,7 @@ class Block:
             ends = np.maximum(kept[self.tail] @ drawn[self.tail], 0.0)
             carry[:] = PERSISTENCE * ends / max(float(ends.mean()), 1e-12) + 1 - PERSISTENCE
             carry /= max(float(carry.mean()), 1e-12)
+        return lifted, means.mean(axis=1) * (self.inside[:, : len(base)] @ base)
 
     def differences(self, row: int, base: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]) -> None:
         """Write the paths of a series of credits: `base` plus drawn differences in units of its level."""
@@ -154,6 +190,37 @@ class Block:
         smooth = np.convolve(padded, np.full(width, 1.0 / width), mode="valid")
         ended = float(centre[self.tail].mean())
         return np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0).astype(np.float32)
+
+    def held_together(self, lifts: Floats, money: Floats, steps: int) -> Singles:
+        """(steps,) factors for all series, so that lifting each towards its median leaves what they spend together where past errors put it.
+
+        Only where they add up to something. lifts, money : (n, S) as `ratios` gives them back. steps : how many are wanted. A few series, or few
+        windows, know little about a common level.
+        """
+        spent = money.sum(axis=0)
+        raised = self._reached(np.where(spent > 0, (lifts * money).sum(axis=0) / np.where(spent > 0, spent, 1.0), 1.0), steps)
+        trust = self.windows / (self.windows + POOL_WINDOWS) * len(lifts) / (len(lifts) + POOL_SERIES)
+        return (self.smooth @ np.maximum(raised, 1.0 / MOST_LIFTED) ** -trust).astype(np.float32)
+
+    def _lift(self, means: Singles, base: Floats, said: Floats) -> Floats:
+        """(S,) factors that bring the median of each stretch's total to the points' total, or the mean where most paths hold next to nothing.
+
+        means : (S, n_paths) mean ratios to `base` (steps,). said : (steps,) points.
+        """
+        steps = self.inside[:, : len(base)]
+        money, mean = steps @ base, means.mean(axis=1)
+        usable = (money > 0) & (mean > 0)
+        share = np.where(usable, np.maximum(np.median(means, axis=1), 0.0) / np.where(usable, mean, 1.0), 1.0)
+        # 1 / share down to SKEWED, from there in a straight line to 1 where there is no median.
+        wanted = np.where(share >= SKEWED, 1.0 / np.maximum(share, SKEWED), 1.0 + share * (1.0 / SKEWED - 1.0) / SKEWED)
+        factor = wanted * (steps @ said) / np.where(usable, money * mean, 1.0)
+        lifted = np.where(usable & (factor > 0), np.clip(factor, 1.0 / MOST_LIFTED, MOST_LIFTED), 1.0)
+        return self._reached(lifted, len(base))
+
+    def _reached(self, values: Floats, steps: int) -> Floats:
+        """(S,) `values`; stretches that begin after the last of `steps` have the one before them."""
+        last = int(np.flatnonzero(self.inside[:, :steps].any(axis=1))[-1])
+        return np.where(np.arange(len(values)) > last, values[last], values)
 
     def _within_reason(self, row: int, means: Singles, base: Floats) -> Singles | None:
         """(S, n_paths) factors that hold each stretch below MOST_SEEN times what history (or the point) has shown over such a time; None for ones.

@@ -22,15 +22,22 @@ from numpy.typing import NDArray
 
 from forecast.forecasters.base import PointForecaster
 from forecast.forecasters.batches import in_batches, joined
-from forecast.forecasters.history import Floats, History, Ints
+from forecast.forecasters.history import Floats, History, Ints, is_intraday
 from forecast.spend.hierarchy import Hierarchy
+from forecast.spend.panel import parse_freq
 
 LARGEST_SEASON = 24
 SURPRISE_LIMIT = 3.0
 """An innovation beyond so many standard deviations moves the state as if it were this large: an outlier is no new level."""
 
+LONGEST_ESTIMATED = 750
+"""Newest periods that variances are estimated from: two years of days, a month of hours. A year of hours took minutes and said the same."""
+
 FILTERED_AT_ONCE = 512
 """The filter's steps over time are many small sums: larger batches than elsewhere, so that few of them are Python's."""
+
+DAYS_DAMPED = 28.0
+"""Short window of the rhythm that `damping` speaks of, one of days. Others damp as much over theirs: by the week .90, by the month .75."""
 
 MOST_GROWTH = 2.0
 """Most that the mean of the next short window may be of the recent level."""
@@ -72,7 +79,9 @@ class StateSpace:
 class StructuralForecaster(PointForecaster):
     """Level + damped trend + optional season + month-end effects for every series.
 
-    damping : factor on the slope per period, 0..1. fitted_series : how many of the largest series get their own variances.
+    damping : factor on the slope per day, 0..1, and as much over the short window of other rhythms; within days there is no slope, because what
+    looks like one is the week (M4 Hourly: error of 168-hour totals .77 of the level with it, .22 without).
+    fitted_series : how many of the largest series get their own variances.
     calendar : whether first and last days of months have effects of their own (daily data only).
     """
 
@@ -90,7 +99,8 @@ class StructuralForecaster(PointForecaster):
         space = self._space(history)
         largest = np.argsort(-size, kind="stable")[: self.fitted_series]
         largest = largest[history.first[largest] < history.n_periods - 2 * history.rhythm.short]
-        found = [estimate_variances(self._transformed(history, slice(row, row + 1))[0, history.first[row] :], space) for row in largest]
+        begin = np.maximum(history.first, history.n_periods - LONGEST_ESTIMATED)
+        found = [estimate_variances(self._transformed(history, slice(row, row + 1))[0, begin[row] :], space) for row in largest]
         self.variances_ = np.median(np.array(found), axis=0) if found else np.array([0.1, 1e-4, 1e-4, 0.9])
         self.effects_ = np.zeros((history.n_series, 3))
         if self.calendar and _is_daily(self.freq):
@@ -132,7 +142,7 @@ class StructuralForecaster(PointForecaster):
         # The filter takes a large last day (a month-end line, a batch) for a level; the recent level knows better.
         mean = spend[:, :, : history.rhythm.short].mean(axis=2)
         allowed = MOST_GROWTH * history.level(origins)
-        spend *= np.where(mean > allowed, allowed / np.maximum(mean, 1e-300), 1.0)[:, :, None]
+        spend *= np.where(mean > allowed, allowed / np.where(mean > allowed, mean, 1.0), 1.0)[:, :, None]
         return np.where(history.additive[:, None, None], cost, spend)[:, :, :horizon]
 
     def _smearing(self, history: History, x: Floats, scale: Floats) -> Floats:
@@ -146,7 +156,7 @@ class StructuralForecaster(PointForecaster):
         fitted = np.where(credits, np.abs(fitted), np.maximum(fitted, 0.0))
         came = np.where(settled, np.where(credits, np.abs(history.filled), history.filled), 0.0).sum(axis=1)
         expected = np.where(settled, fitted, 0.0).sum(axis=1)
-        return np.where((expected > 0) & (came > 0), np.clip(came / np.maximum(expected, 1e-300), 0.5, 4.0), 1.0)
+        return np.where((expected > 0) & (came > 0), np.clip(came / np.maximum(expected, np.where(came > 0, came / 8.0, 1.0)), 0.5, 4.0), 1.0)
 
     def _transformed(self, history: History, rows: slice) -> Floats:
         # Rounded, so that the same spend in cents is the same x to the last bit and takes the optimiser the same way.
@@ -154,7 +164,8 @@ class StructuralForecaster(PointForecaster):
 
     def _space(self, history: History) -> StateSpace:
         season = history.rhythm.season
-        return StateSpace.of(season if season <= LARGEST_SEASON else 1, self.damping)
+        damping = 0.0 if is_intraday(self.freq) else self.damping ** (DAYS_DAMPED / history.rhythm.short)
+        return StateSpace.of(season if season <= LARGEST_SEASON else 1, damping)
 
     def _filter(self, history: History, x: Floats) -> tuple[NDArray[np.float32], Floats]:
         return filter_all(x, history.first, self._space(history), self.variances_)
@@ -305,4 +316,4 @@ def month_effects(surprises: Floats, kinds: NDArray[np.int64], history: History)
 
 
 def _is_daily(freq: str) -> bool:
-    return pd.tseries.frequencies.to_offset(freq) == pd.tseries.offsets.Day()
+    return bool(parse_freq(freq) == pd.tseries.offsets.Day())

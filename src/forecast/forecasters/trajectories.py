@@ -104,7 +104,7 @@ def bias_corrected(
     away = ((means - mean[:, None]) ** 2 * weight).sum(axis=1) / np.maximum(mass, 1e-300)
     scatter = away / np.where(additive, 1.0, np.maximum(mean, 1e-9)) ** 2
     share = windows / (windows + scatter / LIKELY_BIAS**2)
-    own = np.where(multiplicative, came / np.maximum(expected, 1e-300), pool)
+    own = np.where(multiplicative, came / np.where(multiplicative, expected, 1.0), pool)
     wanted = np.where(additive, share * mean, share * own + (1 - share) * pool)
     factors, shifts = np.ones_like(valid, dtype=np.float64), np.zeros_like(valid, dtype=np.float64)
     for group in (over, ~over):

@@ -90,18 +90,24 @@ def widen(means: NDArray[Any], factors: NDArray[Any], own: NDArray[Any]) -> NDAr
 
 
 def unseen_drift(history: History) -> Floats:
-    """(n,) standard deviation per period of the log drift to add; fades as history grows beyond half of the long window, 0 from 3.5 long windows on.
+    """(n,) standard deviation per period of the log drift to add; fades as history grows beyond half of the long window, 0 from two long windows on.
 
     Series that hardly move from one period to the next get half of it.
     """
     half = history.rhythm.long / 2
-    if history.n_periods > 7 * half:
+    weight = _remaining(history.n_periods / half)
+    if weight == 0.0:
         return np.zeros(history.n_series)
-    weight = 1.0 / (1.0 + (history.n_periods / half) ** 2)
     level = np.maximum(history.level(np.array([history.n_periods], dtype=np.int64))[:, 0], 1e-300)
     moves = np.median(np.abs(np.diff(history.filled, axis=1)), axis=1) / level
     restless = np.clip(moves / 0.1, CALM_SHARE, 1.0)
     return np.asarray(UNSEEN_DRIFT * np.sqrt(weight / history.rhythm.short) * restless)
+
+
+def _remaining(length: float) -> float:
+    """Share of the drift's variance that a history of so many half long windows leaves: 1 for none, ½ about one, 0 from four on."""
+    last = 1.0 / (1.0 + 4.0**2)
+    return max(0.0, (1.0 / (1.0 + length**2) - last) / (1.0 - last))
 
 
 def wander(paths: NDArray[np.float32], drift: Floats, reach: int, rng: np.random.Generator, threads: int = 1) -> None:

@@ -38,6 +38,17 @@ class ForecastRow(Distribution):
     end: date
 
 
+class EventWithin(Answer):
+    """A planned event that touches the question; effect : mean money of it, null where it is in the bills."""
+
+    id: str
+    name: str
+    type: str
+    start: date
+    end: date | None
+    effect: float | None
+
+
 class ForecastAnswer(Heading):
     """Totals and series with quantiles; only means add up over rows."""
 
@@ -46,7 +57,69 @@ class ForecastAnswer(Heading):
     end: date
     total: Distribution
     rows: list[ForecastRow]
+    events: list[EventWithin]
     backtest: dict[str, Any] | None
+
+
+class Contribution(Answer):
+    """One part of a change, in money, and what it is."""
+
+    name: str
+    money: float
+    share: float | None = Field(description="of the comparison period's total")
+    sentence: str
+
+
+class ComparisonPeriod(Answer):
+    start: date
+    end: date
+    total: float = Field(description="actual cost, and the mean forecast of days that are not over")
+    actual: float = Field(description="what of it is billed")
+    over: bool
+
+
+class ExplainRow(Answer):
+    group: dict[str, str]
+    comparison: float
+    forecast: float
+    change: float
+    change_percent: float | None
+    contributions: dict[str, float]
+
+
+class ExplainedMeter(Answer):
+    """An AI model and meter, at the period's number of days: in the comparison period, and lately."""
+
+    ai_model: str
+    meter: str
+    unit: str
+    cost_before: float
+    cost_after: float
+    quantity_before: float
+    quantity_after: float
+    price: float
+    usage: float = Field(description="what its quantity did, at the mean of both prices; over all meters volume and mix, and meters new or ended")
+    unquantified: float
+
+
+class ExplainedForecast(Distribution):
+    actual: float = Field(description="what of it is billed")
+
+
+class ExplainAnswer(Heading):
+    """What makes a period cost more or less than the one before; contributions add up to the change."""
+
+    scope: str
+    start: date
+    end: date
+    comparison: ComparisonPeriod
+    forecast: ExplainedForecast
+    change: float
+    change_percent: float | None
+    contributions: list[Contribution]
+    rows: list[ExplainRow]
+    meters: list[ExplainedMeter]
+    sentence: str
 
 
 class ExhaustionDay(Answer):

@@ -42,6 +42,7 @@ LINKS: tuple[tuple[str, str, str], ...] = (
     ("POST", "/v1/anomalies", "was that strange?"),
     ("POST", "/v1/whatif", "what if we scale?"),
     ("GET", "/v1/budgets", "budgets"),
+    ("GET", "/v1/events", "planned events"),
     ("GET", "/v1/accuracy", "how good the forecasts have been"),
     ("GET", "/v1/models/champion", "which model forecasts"),
     ("GET", "/v1/snapshots", "forecast runs that are kept"),

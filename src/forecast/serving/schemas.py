@@ -14,6 +14,7 @@ from forecast.serving.problems import clipped
 from forecast.spend.dimensions import parse_dimensions
 from forecast.spend.periods import Period, parse_day, parse_period
 from forecast.spend.scope import Scope
+from forecast.workflows.explanation import read_comparison
 
 MOST_ROWS = 10_000
 MOST_LEVERS = 50
@@ -193,6 +194,21 @@ class OverrunRequest(PeriodChoice):
 
     budget_id: Text | None = None
     amount: Amount | None = None
+
+
+class ExplainRequest(PeriodChoice):
+    """Why will it cost more or less than last time? Without `compare` or its days: than the period before."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "group_by": ["provider"]}]})
+
+    compare: Text | None = Field(default=None, description="the period to compare with, by name", examples=["2026-Q4"])
+    compare_start: date | None = None
+    compare_end: date | None = Field(default=None, description="first day that does not count")
+    group_by: GroupBy = Field(default=(), description="leaf dimensions of the rows")
+
+    def comparison(self, fiscal_start: int) -> Period | None:
+        """The period to compare with, None for the one before; InputError where it is said twice or by half."""
+        return read_comparison(self.compare, self.compare_start, self.compare_end, fiscal_start)
 
 
 class AnomalyRow(Asked):

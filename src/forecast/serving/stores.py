@@ -23,6 +23,7 @@ from forecast.adapters.ledger import Ledger
 from forecast.adapters.object_store import reaching
 from forecast.adapters.rates import find_rates
 from forecast.adapters.records import Records, SnapshotRecord
+from forecast.adapters.rules import load_rules
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
 from forecast.errors import ConfigError, ForecastError, InputError, NotFoundError
@@ -135,12 +136,17 @@ class Stores:
     def _opened_ledger(self) -> Ledger:
         if self._ledger is None:
             settings = self.settings
+            try:
+                rules, rates = load_rules(settings.rules), find_rates(settings.rates, settings.home)
+            except InputError as error:
+                # The operator's files, not the caller's delivery.
+                raise ConfigError(f"A file of the settings cannot be used: {error}") from error
             self._ledger = Ledger(
                 settings.ledger_address,
                 storage_options=settings.ledger_storage_options,
                 quarantine=settings.ledger_quarantine,
-                rules=settings.rules,
-                rates=find_rates(settings.rates, settings.home),
+                rules=rules,
+                rates=rates,
                 currency=settings.currency,
             )
         return self._ledger

@@ -6,6 +6,7 @@ nothing, so `fill_spend` writes zeros there.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +14,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.errors import InputError, SchemaError, SpendDataError
+from forecast.errors import InputError, SpendDataError
+from forecast.spend.panel_columns import DS, ID, PanelColumns, Y, panel_columns
 
-ID, DS, Y = "unique_id", "ds", "y"
+__all__ = ["DS", "ID", "SpendMatrix", "Y", "check_panel", "fill_spend", "parse_freq", "to_matrix"]
+
+MOST_CELLS = 500_000_000
+"""Series times periods of one matrix: 4 GB."""
 
 
 @dataclass(frozen=True)
@@ -52,89 +57,75 @@ class SpendMatrix:
 
 
 def parse_freq(freq: str) -> Any:
-    """The pandas offset of a fixed frequency (`5min`, `h`, `D`, `W`, `MS`)."""
+    """The pandas offset of a fixed frequency (`5min`, `h`, `D`, `W`, `MS`, `QS`). Raises InputError for what is none, or runs backwards."""
     try:
-        return pd.tseries.frequencies.to_offset(freq)
-    except ValueError:
+        with warnings.catch_warnings():
+            # Spellings that pandas is about to drop are none of ours.
+            warnings.simplefilter("error")
+            offset = pd.tseries.frequencies.to_offset(freq)
+    except (ValueError, TypeError, Warning):
+        offset = None
+    if offset is None or offset.n < 1 or not isinstance(freq, str):
+        allowed = "h, D, W, MS, QS, 5min"
         raise InputError(
-            f"freq is not a frequency: got {freq!r}, allowed are pandas frequencies such as h, D, W, MS",
-            field="freq",
-            got=freq,
-            allowed="h, D, W, MS, 5min",
-        ) from None
+            f"freq is not a frequency: got {freq!r}, allowed are pandas frequencies such as {allowed}", field="freq", got=freq, allowed=allowed
+        )
+    return offset
 
 
 def check_panel(panel: pd.DataFrame) -> pd.DataFrame:
     """The panel's three columns with types checked: text ids, naive UTC times, finite or NaN float costs."""
-    if not isinstance(panel, pd.DataFrame):
-        raise SchemaError(
-            f"panel is not a DataFrame: got {type(panel).__name__}", field="panel", got=type(panel).__name__, allowed="columns unique_id, ds, y"
-        )
-    for column in (ID, DS, Y):
-        if column not in panel.columns:
-            raise SchemaError(
-                f"panel has no column {column!r}: got {', '.join(map(str, panel.columns))}; allowed are the columns unique_id, ds, y",
-                field=column,
-                got=[str(name) for name in panel.columns],
-                allowed="columns unique_id, ds, y",
-            )
-    if panel.empty:
-        raise SpendDataError("panel has no rows", field="panel", got=0, allowed="at least one row")
-    ids = panel[ID].astype(str)
-    try:
-        ds = pd.to_datetime(panel[DS])
-    except (ValueError, TypeError) as error:
-        raise SchemaError(f"panel column ds is not a time: {error}", field=DS, got=str(panel[DS].iloc[0]), allowed="naive UTC time stamps") from None
-    if ds.dt.tz is not None:
-        ds = ds.dt.tz_convert("UTC").dt.tz_localize(None)
-    if ds.isna().any():
-        raise SpendDataError(f"Series {ids[ds.isna()].iloc[0]!r} has a row without a time", field=DS, got=None, allowed="a time stamp in every row")
-    try:
-        y = pd.to_numeric(panel[Y]).astype("float64")
-    except (ValueError, TypeError) as error:
-        raise SchemaError(
-            f"panel column y is not a number: {error}", field=Y, got=str(panel[Y].dtype), allowed="numbers; NaN where not known"
-        ) from None
-    infinite = np.isinf(y.to_numpy())
-    if infinite.any():
-        where = int(np.argmax(infinite))
-        raise SpendDataError(
-            f"Series {ids.iloc[where]!r} has an infinite value on {ds.iloc[where]}",
-            field=Y,
-            got=str(y.iloc[where]),
-            allowed="finite numbers; NaN where not known",
-        )
-    return pd.DataFrame({ID: ids.to_numpy(), DS: ds.to_numpy(), Y: y.to_numpy()})
+    codes, ids, ds, y = panel_columns(panel)
+    return pd.DataFrame({ID: pd.Series(ids.take(codes), dtype=object), DS: ds, Y: y})
 
 
 def to_matrix(panel: pd.DataFrame, freq: str) -> SpendMatrix:
-    """Dense matrix of a long panel, ids sorted; times are taken to the start of their period; rows may come in any order."""
-    frame = check_panel(panel)
-    offset, ds = _grid(pd.DatetimeIndex(frame[DS]), parse_freq(freq))
-    codes, ids = pd.factorize(frame[ID], sort=True)
-    grid = pd.date_range(ds.min(), ds.max(), freq=offset)
-    columns = grid.get_indexer(ds)
-    if (columns < 0).any():
-        where = int(np.argmax(columns < 0))
+    """Dense matrix of a long panel, ids sorted; times are taken to the start of their period; rows may come in any order.
+
+    Raises SpendDataError where two rows of a series fall into one period, and for times off the grid that the first one begins.
+    """
+    columns = panel_columns(panel)
+    offset, ds = _grid(columns.ds, parse_freq(freq))
+    grid = _checked_range(columns, ds, offset, freq)
+    places = grid.get_indexer(ds)
+    if (places < 0).any():
+        row = int(np.argmax(places < 0))
         raise SpendDataError(
-            f"Series {frame[ID].iloc[where]!r} has the time {frame[DS].iloc[where]}, which is not on the {freq!r} grid from {grid[0]}",
+            f"Series {columns.series_of(row)!r} has the time {columns.ds[row]}, which is not on the {freq!r} grid from {grid[0]}",
             field=DS,
-            got=str(frame[DS].iloc[where]),
+            got=str(columns.ds[row]),
             allowed=f"times {freq} apart",
         )
-    flat = codes * len(grid) + columns
-    unique, counts = np.unique(flat, return_counts=True)
-    if (counts > 1).any():
-        cell = int(unique[np.argmax(counts > 1)])
+    n_series = len(columns.ids)
+    flat = columns.codes * len(grid) + places
+    counts = np.bincount(flat, minlength=n_series * len(grid))
+    if counts.max() > 1:
+        cell = int(np.argmax(counts > 1))
         raise SpendDataError(
-            f"Series {ids[cell // len(grid)]!r} has {int(counts.max())} rows for {grid[cell % len(grid)]}",
+            f"Series {columns.ids[cell // len(grid)]!r} has {int(counts[cell])} rows for {grid[cell % len(grid)]}",
             field=DS,
             got=str(grid[cell % len(grid)]),
             allowed="one row for each series and period",
         )
-    values = np.full(len(ids) * len(grid), np.nan)
-    values[flat] = frame[Y].to_numpy()
-    return SpendMatrix(tuple(map(str, ids)), grid, values.reshape(len(ids), len(grid)), freq)
+    values = np.full(n_series * len(grid), np.nan)
+    values[flat] = columns.y
+    return SpendMatrix(tuple(map(str, columns.ids)), grid, values.reshape(n_series, len(grid)), freq)
+
+
+def _checked_range(columns: PanelColumns, ds: pd.DatetimeIndex, offset: Any, freq: str) -> pd.DatetimeIndex:
+    """All periods from the first to the last. A mistyped year must not ask for more memory than there is."""
+    first, last = ds.min(), ds.max()
+    step = (first + offset) - first
+    if step > pd.Timedelta(0) and len(columns.ids) * ((last - first) / step + 1) > MOST_CELLS:
+        ends = [int(ds.argmin()), int(ds.argmax())]
+        raise SpendDataError(
+            f"panel reaches from {first} (series {columns.series_of(ends[0])!r}) to {last} (series {columns.series_of(ends[1])!r}): "
+            f"more than {MOST_CELLS:,} cells of {freq!r}",
+            field=DS,
+            got=f"{first}..{last}",
+            allowed=f"{MOST_CELLS:,} series times periods",
+        )
+    return pd.date_range(first, last, freq=offset)
 
 
 def fill_spend(matrix: SpendMatrix) -> SpendMatrix:
@@ -149,8 +140,8 @@ def _grid(ds: pd.DatetimeIndex, offset: Any) -> tuple[Any, pd.DatetimeIndex]:
     """
     if isinstance(offset, pd.tseries.offsets.Tick) or offset == pd.tseries.offsets.Day():
         return offset, pd.DatetimeIndex(ds.floor(offset)) if offset.n == 1 else ds
-    if isinstance(offset, pd.tseries.offsets.Week) and offset.n == 1:
-        return pd.tseries.offsets.Week(weekday=int(ds.min().day_of_week)), pd.DatetimeIndex(ds.normalize())
+    if isinstance(offset, pd.tseries.offsets.Week):
+        return pd.tseries.offsets.Week(offset.n, weekday=int(ds.min().day_of_week)), pd.DatetimeIndex(ds.normalize())
     if isinstance(offset, pd.tseries.offsets.MonthBegin) and offset.n == 1:
         return offset, pd.DatetimeIndex(ds.to_period("M").start_time)
     return offset, ds

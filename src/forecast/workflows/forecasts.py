@@ -14,6 +14,7 @@ from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.dimensions import parse_dimensions
 from forecast.spend.periods import Granularity, Period, check_fiscal_start, split
 from forecast.spend.scope import Scope
+from forecast.workflows.event_answers import events_within
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.records import backtest_record
 from forecast.workflows.summary import STANDARD, distribution, heading, means_of, quantile_key, quantiles_of
@@ -38,7 +39,7 @@ def forecast_answer(
     Rows are calendar buckets of `granularity` (quarters and years fiscal) for each combination of `group_by` values. Means of
     rows add up to the total's mean; quantiles do not. A row that is entirely over has `actual: true`; where its days are
     not fully billed yet it has `provisional: true` and the spread of what they may come to. spent : what is billed; pending : what days that are
-    over will still be billed, null where they are settled.
+    over will still be billed, null where they are settled. events : the planned events that touch the scope and the period.
     Raises OutsideHorizonError beyond the horizon, or for daily rows beyond the days that are simulated one by one;
     UnknownScopeError for values that never occurred; InputError where more than 20,000 rows are asked for.
     """
@@ -70,6 +71,7 @@ def forecast_answer(
         "pending": None if owed is None else distribution(owed),
         "total": distribution(whole.totals(), wanted),
         "rows": [row for reading in groups for row in _rows(snapshot, reading, buckets, extra)],
+        "events": events_within(snapshot, scope, period),
         "backtest": backtest_record(snapshot, scope),
         "warnings": warnings,
     }

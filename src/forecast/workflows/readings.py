@@ -18,6 +18,7 @@ from forecast.spend.examples import TOLERANCE
 from forecast.spend.hierarchy import sum_rows
 from forecast.spend.periods import Period
 from forecast.spend.scope import Clause, Scope
+from forecast.workflows.event_shares import move_shares
 from forecast.workflows.finer import split_leaves
 from forecast.workflows.shares import recent_spend
 
@@ -219,6 +220,8 @@ def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], per
                 paths[group] += leaf_paths * share[blocks]
                 if owed is not None:
                     pending[group] += owed[leaf] * share[0]
+        if n_steps:
+            move_shares(snapshot, split, steps, paths)
     past = split.past(window.past)
     warnings = [f"{', '.join(split.names)}: finer than a leaf of the forecast; leaves times their recent shares, with persistence and noise"]
     if len(days) and (recent.first_day is None or days[0] < recent.first_day):

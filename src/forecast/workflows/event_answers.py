@@ -1,0 +1,99 @@
+"""Which planned events an answer holds, and how much money they are of it; and whether a snapshot knows the scope of a new one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.errors import InputError, PlanError
+from forecast.snapshot import Snapshot
+from forecast.spend.events import PlannedEvent
+from forecast.spend.periods import Period
+from forecast.spend.scope import Scope
+from forecast.workflows.event_shares import event_parts
+from forecast.workflows.finer import split_leaves
+from forecast.workflows.shares import recent_spend
+
+AHEAD, RUNNING = "ahead", "running"
+
+
+def events_within(snapshot: Snapshot, scope: Scope, period: Period) -> list[dict[str, Any]]:
+    """`{id, name, type, start, end, effect}` of the events that touch a scope and a period, by start and id.
+
+    effect : mean money that the event adds to the answer, of the days to come; null where there is none but the bills': its days are over,
+    or it lasts and they have learnt it. Raises what reading the scope raises.
+    """
+    known = snapshot.meta.get("events") or ()
+    touching = [event for event in known if date.fromisoformat(event["start"]) < period.end and _ends_after(event, period.start)]
+    if not touching:
+        return []
+    parts = _parts(snapshot, scope)
+    found = []
+    for event in sorted(touching, key=lambda event: (event["start"], event["id"])):
+        money = _money(snapshot, event, scope, parts, period)
+        if money is None and not _overlap(snapshot, Scope.parse(event["scope"]), scope, parts):
+            continue
+        plain = {name: event[name] for name in ("id", "name", "type", "start", "end")}
+        found.append({**plain, "effect": money if event["status"] in {AHEAD, RUNNING} else None})
+    return found
+
+
+def check_scope(snapshot: Snapshot, event: PlannedEvent) -> None:
+    """Raise UnknownScopeError or PlanError where no spend of the snapshot lies in the event's scope."""
+    hint = "; an event of something new takes the scope of whoever will pay for it, such as a team"
+    try:
+        inside = _parts(snapshot, event.scope).any()
+    except InputError as error:
+        error.args = (f"Event {event.id}: {error}{hint}",)
+        raise
+    if not inside:
+        raise PlanError(f"Event {event.id}: no spend lies in {event.scope}{hint}", field="scope", got=str(event.scope), allowed="a scope with spend")
+    if event.effect.kind != "factor" and event.currency not in {None, snapshot.currency}:
+        raise PlanError(
+            f"Event {event.id} is in {event.currency}, the forecast in {snapshot.currency}",
+            field="currency",
+            got=event.currency,
+            allowed=snapshot.currency,
+        )
+
+
+def _ends_after(event: Mapping[str, Any], day: date) -> bool:
+    return event["end"] is None or date.fromisoformat(event["end"]) > day
+
+
+def _parts(snapshot: Snapshot, scope: Scope) -> NDArray[np.float64]:
+    """(n_leaves,) part of each leaf's spend that lies in the scope."""
+    if snapshot.hierarchy.covers(scope):
+        return snapshot.hierarchy.leaf_mask(scope).astype(np.float64)
+    split = split_leaves(snapshot, recent_spend(snapshot), scope, ())
+    parts = np.zeros(len(snapshot.hierarchy.leaf_ids))
+    for leaf in split.leaves:
+        parts[leaf] = sum(share for _, share in split.mean_shares(int(leaf)))
+    return parts
+
+
+def _money(snapshot: Snapshot, event: Mapping[str, Any], asked: Scope, parts: NDArray[np.float64], period: Period) -> float | None:
+    """Mean money of an event within a scope and a period; None where it touches none of the scope's days to come."""
+    effects = snapshot.event_effects
+    if effects is None:
+        return None
+    own = effects[effects["event"] == event["id"]]
+    if own.empty:
+        return None
+    inside = event_parts(snapshot, Scope.parse(event["scope"]), asked)
+    parts = parts if inside is None else inside
+    weights = snapshot.future_weights(period)[own["step"].to_numpy()] * parts[own["leaf"].to_numpy()]
+    return float(weights @ own["effect"].to_numpy()) if weights.any() else None
+
+
+def _overlap(snapshot: Snapshot, event: Scope, asked: Scope, parts: NDArray[np.float64]) -> bool:
+    """Whether some spend lies in both scopes; a scope of values that have not occurred touches nothing."""
+    try:
+        inside = event_parts(snapshot, event, asked)
+        return bool(((_parts(snapshot, event) > 0.0) & ((parts if inside is None else inside) > 0.0)).any())
+    except InputError:
+        return False
