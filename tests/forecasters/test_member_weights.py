@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from forecast.forecasters.history import History, history_of
-from forecast.forecasters.member_weights import EQUAL_SHARE, weights_of
+from forecast.forecasters.member_weights import EQUAL_SHARE, share_of_far, weights_of
 from forecast.spend.panel import to_matrix
 from tests.contracts.panels import long_panel
 
@@ -41,6 +41,23 @@ def test_a_member_that_is_clearly_worse_takes_no_part() -> None:
     weights = weights_of(history(values), ORIGINS, [noisy(values, 0.2, 2), noisy(values, 0.21, 3), noisy(values, 1.0, 4)], 40.0, 4.0)
     assert (weights[2] == 0.0).all()
     assert (weights[:2] >= EQUAL_SHARE / 2).all()
+
+
+def test_who_is_right_about_next_week_need_not_be_about_next_quarter() -> None:
+    values = np.random.default_rng(6).gamma(9.0, 10.0, (20, 300))
+    known = history(values)
+    origins = np.arange(100, 200, 4)
+    came = np.nan_to_num(known.future(origins, 91))
+    soon, late = came.copy(), came.copy()
+    soon[:, :, 28:] *= 1.4
+    late[:, :, :28] *= 1.4
+    weights = weights_of(known, origins, [soon.astype(np.float32), late.astype(np.float32)], 40.0, 4.0)
+    assert (weights[0, :, 0] > 0.9).all()
+    assert (weights[1, :, 1] > weights[1, :, 0] + 0.2).all()
+    shares = share_of_far(known.rhythm, 120)
+    assert shares[0] == 0.0
+    assert shares[-1] == 1.0
+    assert (np.diff(shares) >= 0).all()
 
 
 def test_few_origins_leave_every_member_in() -> None:

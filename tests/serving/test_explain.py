@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
+from forecast.config import load_settings
 from forecast.serving.answers import ComparisonPeriod, Contribution, ExplainAnswer, ExplainedForecast, ExplainedMeter, ExplainRow
+from forecast.serving.app import create_app
+from forecast.serving.stores import Stores
 from forecast.snapshot import Snapshot
 from forecast.spend.periods import parse_period
 from forecast.spend.scope import Scope
 from forecast.workflows.explanation import explanation_answer
 from forecast.workflows.leaf_changes import NAMES
-from tests.serving.homes import TestClient, problem_of, service_app
+from tests.serving.homes import TestClient, problem_of
 from tests.workflows.planted import planted_home, planted_snapshot
 
 PATH = "/v1/explain"
@@ -23,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture(scope="module")
 def explained() -> Iterator[TestClient]:
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("FORECAST_HOME", str(planted_home()))
-        with TestClient(service_app()) as client:
-            yield client
+    stores = Stores(load_settings(home=planted_home()))
+    with TestClient(create_app(stores)) as client:
+        yield client
+    stores.close()
 
 
 @pytest.fixture(scope="module")

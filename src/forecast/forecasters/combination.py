@@ -25,7 +25,7 @@ from forecast.forecasters.boosting import BoostingForecaster
 from forecast.forecasters.calibration import ErrorBank, choose_origins
 from forecast.forecasters.fitted_level import FittedLevel
 from forecast.forecasters.history import Floats, History, Ints
-from forecast.forecasters.member_weights import weights_of
+from forecast.forecasters.member_weights import share_of_far, weights_of
 from forecast.forecasters.recent_level import RecentLevel
 from forecast.forecasters.recurring import RecurringItems
 from forecast.forecasters.structural import StructuralForecaster
@@ -121,17 +121,19 @@ class SpendForecaster(PointForecaster):
     def _combined(self, said: list[Singles]) -> Singles:
         found = np.zeros_like(said[0])
 
+        far = share_of_far(self.history_.rhythm, found.shape[2])
+
         def write(rows: slice) -> None:
-            for weight, points in zip(self.weights_by_series_[:, rows], said, strict=True):
-                found[rows] += weight[:, None, None].astype(np.float32) * points[rows]
+            for weights, points in zip(self.weights_by_series_[:, rows].astype(np.float32), said, strict=True):
+                found[rows] += (weights[:, :1] + (weights[:, 1:] - weights[:, :1]) * far)[:, None, :] * points[rows]
 
         in_batches(write, len(found), self.threads)
         return found
 
     @property
     def weights_(self) -> pd.DataFrame:
-        """Weight of every member (columns) in every series (index unique_id)."""
-        return pd.DataFrame(self.weights_by_series_.T, index=pd.Index(self.history_.ids, name="unique_id"), columns=list(self.fitted_))
+        """Weight of every member (columns) in every series (index unique_id): the mean of its near and far ones."""
+        return pd.DataFrame(self.weights_by_series_.mean(axis=2).T, index=pd.Index(self.history_.ids, name="unique_id"), columns=list(self.fitted_))
 
     @property
     def card_(self) -> dict[str, Any]:

@@ -139,5 +139,5 @@ def _costs(column: pd.Series, ds: pd.Series, codes: NDArray[np.int64], ids: NDAr
             got=str(costs[row]),
             allowed=f"finite numbers up to {LARGEST_COST:g}; NaN where not known",
         )
-    tiny = (np.abs(costs) < SMALLEST_COST) & (costs != 0.0)
-    return np.where(tiny, 0.0, costs) if tiny.any() else costs
+    # A negative zero too is none.
+    return np.where(np.abs(costs) < SMALLEST_COST, 0.0, costs)
