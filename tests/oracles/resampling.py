@@ -44,8 +44,9 @@ def spend_paths(
     angle: Floats,
     factors: Floats,
     own: Floats,
-) -> tuple[Floats, list[float], list[float]]:
-    """(block, n_paths) first block of one series of spend before all are held together, how far each stretch was lifted, and its money before.
+) -> tuple[Floats, list[float], list[float], list[float]]:
+    """(block, n_paths) first block of one series of spend before all are held together, how far each stretch was lifted, its money
+    before, and its doubt.
 
     ratios (block, O); factors (S, n_paths); the rest as drawn.
     """
@@ -84,7 +85,7 @@ def spend_paths(
     kept = [(before[place].mean() / wider[place].mean()) ** MEAN_KEPT for place in range(stretches)]
     for step in range(block):
         drawn[step] *= smooth_at(step, kept, edges)
-    lifted, money = [], []
+    lifted, money, doubt = [], [], []
     for place, found in enumerate(means()):
         inside = range(edges[place], edges[place + 1])
         spent = sum(base[step] for step in inside)
@@ -93,6 +94,7 @@ def spend_paths(
         wanted = 1 / share if share >= SKEWED else 1 + share / SKEWED * (1 / SKEWED - 1)
         lifted.append(min(max(wanted * said / found.mean(), 1 / MOST_LIFTED), MOST_LIFTED))
         money.append(found.mean() * spent)
+        doubt.append(found.std() / found.mean())
     for step in range(block):
         drawn[step] *= smooth_at(step, lifted, edges)
     after = means()
@@ -104,14 +106,16 @@ def spend_paths(
             mean = after[place, path] * usual
             held[place, path] = limit / mean if mean > limit else 1.0
     paths = [[base[step] * drawn[step, path] * smooth_at(step, list(held[:, path]), edges) for path in range(n_paths)] for step in range(block)]
-    return np.array(paths), lifted, money
+    return np.array(paths), lifted, money, doubt
 
 
-def held_together(lifts: list[list[float]], money: list[list[float]], windows: Floats, edges: list[int]) -> list[float]:
-    """Factor of each step that all series of spend share. lifts, money : of each series and stretch, as `spend_paths` gives them."""
-    factors = []
+def held_together(series: list[tuple[list[float], list[float], list[float]]], windows: Floats, edges: list[int]) -> list[list[float]]:
+    """Factor of each step of each series of spend. series : lifts, money and doubt of each stretch, as `spend_paths` gives them."""
+    factors: list[list[float]] = [[] for _ in series]
     for place in range(len(edges) - 1):
-        raised = sum(lift[place] * spent[place] for lift, spent in zip(lifts, money, strict=True)) / sum(spent[place] for spent in money)
-        trust = windows[place] / (windows[place] + POOL_WINDOWS) * len(lifts) / (len(lifts) + POOL_SERIES)
-        factors.append(max(raised, 1 / MOST_LIFTED) ** -trust)
-    return [smooth_at(step, factors, edges) for step in range(edges[-1])]
+        trust = windows[place] / (windows[place] + POOL_WINDOWS) * len(series) / (len(series) + POOL_SERIES)
+        excess = trust * sum((lifts[place] - 1) * money[place] for lifts, money, _ in series)
+        doubtful = sum(lifts[place] * money[place] * doubt[place] for lifts, money, doubt in series)
+        for own, (_, _, doubt) in zip(factors, series, strict=True):
+            own.append(min(max(1 - excess * doubt[place] / doubtful, 1 / MOST_LIFTED), MOST_LIFTED))
+    return [[smooth_at(step, own, edges) for step in range(edges[-1])] for own in factors]

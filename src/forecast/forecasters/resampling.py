@@ -64,7 +64,7 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
         one, two = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         block_of = Block(bank, first, second, one, two, factors.astype(np.float32), later=begin > 0, steps=min(block, horizon - begin))
         steps = slice(begin, min(begin + block, horizon))
-        found = np.ones((2, n_series, len(block_of.inside)))  # lifts and money
+        found = np.ones((3, n_series, len(block_of.inside)))  # lifts, money and doubt
 
         def write(rows: slice, drawn: Block = block_of, steps: slice = steps, found: Floats = found) -> None:
             spare = drawn.spare()
@@ -76,12 +76,11 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
 
         in_batches(write, n_series, threads)
         if bank.together:
-            wanted = steps.stop - steps.start
-            common = block_of.held_together(found[0, spend], found[1, spend], wanted)[:wanted, None]
+            held = block_of.held_together(*found[:, spend], steps=steps.stop - steps.start)
 
-            def hold(rows: slice, common: Singles = common, steps: slice = steps) -> None:
-                for row in spend[rows]:
-                    paths[row, steps] *= common
+            def hold(rows: slice, held: Singles = held, steps: slice = steps) -> None:
+                for row, factors in zip(spend[rows], held[rows], strict=True):
+                    paths[row, steps] *= factors[:, None]
 
             in_batches(hold, len(spend), threads)
     return paths
@@ -116,11 +115,11 @@ class Block:
 
     def ratios(
         self, row: int, base: Floats, said: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]
-    ) -> tuple[Floats, Floats]:
+    ) -> tuple[Floats, Floats, Floats]:
         """Write the paths of a series of spend: `base` (steps,) times drawn ratios.
 
         said : (steps,) points, on which the paths are centred. carry : (n_paths,) where it starts, changed to where it ends. Gives back (S,) by
-        how much each stretch was lifted, and (S,) its mean money before.
+        how much each stretch was lifted, its mean money before, and its doubt: the standard deviation of its total in shares of the mean.
         """
         past = self.bank.ratios[row]  # (block, O)
         centre = past @ self.weights
@@ -152,7 +151,9 @@ class Block:
             ends = np.maximum(kept[self.tail] @ drawn[self.tail], 0.0)
             carry[:] = PERSISTENCE * ends / max(float(ends.mean()), 1e-12) + 1 - PERSISTENCE
             carry /= max(float(carry.mean()), 1e-12)
-        return lifted, means.mean(axis=1) * (self.inside[:, : len(base)] @ base)
+        mean = means.mean(axis=1)
+        doubt = np.where(mean > 0, means.std(axis=1) / np.where(mean > 0, mean, 1.0), 0.0)
+        return lifted, mean * (self.inside[:, : len(base)] @ base), doubt
 
     def differences(self, row: int, base: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]) -> None:
         """Write the paths of a series of credits: `base` plus drawn differences in units of its level."""
@@ -191,16 +192,18 @@ class Block:
         ended = float(centre[self.tail].mean())
         return np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0).astype(np.float32)
 
-    def held_together(self, lifts: Floats, money: Floats, steps: int) -> Singles:
-        """(steps,) factors for all series, so that lifting each towards its median leaves what they spend together where past errors put it.
+    def held_together(self, lifts: Floats, money: Floats, doubt: Floats, *, steps: int) -> Singles:
+        """(n, steps) factors, so that lifting each series towards its median leaves what they spend together where past errors put it.
 
-        Only where they add up to something. lifts, money : (n, S) as `ratios` gives them back. steps : how many are wanted. A few series, or few
-        windows, know little about a common level.
+        Only where they add up to something. What is too much is taken from each in proportion to its doubt: a series that is known to a few percent
+        stays on its points. lifts, money, doubt : (n, S) as `ratios` gives them back. A few series, or few windows, know little about a sum.
         """
-        spent = money.sum(axis=0)
-        raised = self._reached(np.where(spent > 0, (lifts * money).sum(axis=0) / np.where(spent > 0, spent, 1.0), 1.0), steps)
         trust = self.windows / (self.windows + POOL_WINDOWS) * len(lifts) / (len(lifts) + POOL_SERIES)
-        return (self.smooth @ np.maximum(raised, 1.0 / MOST_LIFTED) ** -trust).astype(np.float32)
+        doubtful = (lifts * money * doubt).sum(axis=0)
+        excess = trust * ((lifts - 1.0) * money).sum(axis=0)
+        share = np.where(doubtful > 0, excess / np.where(doubtful > 0, doubtful, 1.0), 0.0)
+        factors = np.clip(1.0 - share * doubt, 1.0 / MOST_LIFTED, MOST_LIFTED)
+        return (self._reached(factors, steps) @ self.smooth[:steps].T).astype(np.float32)
 
     def _lift(self, means: Singles, base: Floats, said: Floats) -> Floats:
         """(S,) factors that bring the median of each stretch's total to the points' total, or the mean where most paths hold next to nothing.
@@ -218,9 +221,9 @@ class Block:
         return self._reached(lifted, len(base))
 
     def _reached(self, values: Floats, steps: int) -> Floats:
-        """(S,) `values`; stretches that begin after the last of `steps` have the one before them."""
+        """(…, S) `values`; stretches that begin after the last of `steps` have the one before them."""
         last = int(np.flatnonzero(self.inside[:, :steps].any(axis=1))[-1])
-        return np.where(np.arange(len(values)) > last, values[last], values)
+        return np.where(np.arange(values.shape[-1]) > last, values[..., last, None], values)
 
     def _within_reason(self, row: int, means: Singles, base: Floats) -> Singles | None:
         """(S, n_paths) factors that hold each stretch below MOST_SEEN times what history (or the point) has shown over such a time; None for ones.
