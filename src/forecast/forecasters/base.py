@@ -232,17 +232,17 @@ class PointForecaster(Forecaster):
 
     def _fit(self, history: History, hierarchy: Hierarchy | None) -> None:
         self._learn(history, hierarchy)
-        self.bank_ = self._bank(history, hierarchy is not None)
+        self.bank_ = self._bank(history)
 
-    def _bank(self, history: History, together: bool) -> ErrorBank:
+    def _bank(self, history: History) -> ErrorBank:
         origins, block = choose_origins(history, self.first_honest_origin())
         points = self.points_in_batches(origins, block, self.threads)
-        return ErrorBank.of(history, origins, points, together=together, threads=self.threads)
+        return ErrorBank.of(history, origins, points, threads=self.threads)
 
     def _advance(self, history: History) -> None:
         self._follow(history)
         self.history_ = history
-        self.bank_ = self._bank(history, self.bank_.together)
+        self.bank_ = self._bank(history)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()

@@ -66,7 +66,6 @@ class ErrorBank:
     level : (n,) recent level at the end. pull : (n, block) factors that bring points back from a burst. largest : (n, S) largest mean
     over a window as long as each stretch that history has shown. weights : (O,) draw probabilities. edges : (S + 1,) steps at which
     stretches begin, and the end. windows : (S,) independent windows behind each stretch. drift : (n,) and reach : see `widening.wander`.
-    together : whether the series add up to something whose past errors count (`resampling.Block.held_together`).
     """
 
     ratios: NDArray[np.float32]
@@ -80,7 +79,6 @@ class ErrorBank:
     season: int
     drift: Floats
     reach: int
-    together: bool
 
     @classmethod
     def build(cls, history: History, points: Callable[[Ints, int], NDArray[np.floating]], *, first_origin: int = 0, threads: int = 1) -> ErrorBank:
@@ -89,8 +87,8 @@ class ErrorBank:
         return cls.of(history, origins, points(origins, block), threads=threads)
 
     @classmethod
-    def of(cls, history: History, origins: Ints, expected: NDArray[np.floating], *, together: bool = False, threads: int = 1) -> ErrorBank:
-        """Errors of `expected` (n, O, block), the points made at `origins`. together : whether the series are leaves of one hierarchy."""
+    def of(cls, history: History, origins: Ints, expected: NDArray[np.floating], *, threads: int = 1) -> ErrorBank:
+        """Errors of `expected` (n, O, block), the points made at `origins`."""
         block, rhythm, additive = expected.shape[2], history.rhythm, history.additive
         now = np.array([history.n_periods], dtype=np.int64)
         # Credits come and go as a whole: their errors are money, not shares of what there was then. The root mean square of all history
@@ -113,7 +111,6 @@ class ErrorBank:
             season=rhythm.season,
             drift=unseen_drift(history),
             reach=2 * rhythm.short,
-            together=together,
         )
 
     def simulate(self, points: Floats, n_paths: int, rng: np.random.Generator, threads: int = 1) -> NDArray[np.float32]:
@@ -136,12 +133,11 @@ class ErrorBank:
             "season": self.season,
             "drift": self.drift,
             "reach": self.reach,
-            "together": self.together,
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ErrorBank:
-        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"]), "together": bool(state["together"])})
+        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"])})
 
 
 def _largest(history: History, edges: Ints, threads: int) -> Floats:

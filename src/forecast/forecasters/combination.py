@@ -87,7 +87,7 @@ class SpendForecaster(PointForecaster):
         came = replace(history, values=self.items_.in_hindsight)
         said = self._said(origins, block)
         self.weights_by_series_ = weights_of(came, origins, said, self.pool_trust, self.sharpness, self.threads)
-        self.bank_ = ErrorBank.of(came, origins, self._combined(said), together=hierarchy is not None, threads=self.threads)
+        self.bank_ = ErrorBank.of(came, origins, self._combined(said), threads=self.threads)
 
     def _advance(self, history: History) -> None:
         ordinary = self._ordinary(history)
@@ -98,7 +98,7 @@ class SpendForecaster(PointForecaster):
         origins, block = choose_origins(history, self.first_honest_origin())
         came = replace(history, values=self.items_.in_hindsight)
         combined = self._combined(self._said(origins, block))
-        self.bank_ = ErrorBank.of(came, origins, combined, together=self.bank_.together, threads=self.threads)
+        self.bank_ = ErrorBank.of(came, origins, combined, threads=self.threads)
 
     def _simulate(self, horizon: int, n_paths: int, rng: np.random.Generator) -> np.ndarray:
         history = self._fitted_history()

@@ -75,14 +75,13 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
                     found[:, row] = drawn.ratios(row, base[row, steps], said[row, steps], own[row], carry[row], paths[row, steps], spare)
 
         in_batches(write, n_series, threads)
-        if bank.together:
-            held = block_of.held_together(*found[:, spend], steps=steps.stop - steps.start)
+        held = block_of.held_together(*found[:, spend], steps=steps.stop - steps.start)
 
-            def hold(rows: slice, held: Singles = held, steps: slice = steps) -> None:
-                for row, factors in zip(spend[rows], held[rows], strict=True):
-                    paths[row, steps] *= factors[:, None]
+        def hold(rows: slice, held: Singles = held, steps: slice = steps) -> None:
+            for row, factors in zip(spend[rows], held[rows], strict=True):
+                paths[row, steps] *= factors[:, None]
 
-            in_batches(hold, len(spend), threads)
+        in_batches(hold, len(spend), threads)
     return paths
 
 
@@ -195,7 +194,7 @@ class Block:
     def held_together(self, lifts: Floats, money: Floats, doubt: Floats, *, steps: int) -> Singles:
         """(n, steps) factors, so that lifting each series towards its median leaves what they spend together where past errors put it.
 
-        Only where they add up to something. What is too much is taken from each in proportion to its doubt: a series that is known to a few percent
+        What is too much is taken from each in proportion to its doubt: a series that is known to a few percent
         stays on its points. lifts, money, doubt : (n, S) as `ratios` gives them back. A few series, or few windows, know little about a sum.
         """
         trust = self.windows / (self.windows + POOL_WINDOWS) * len(lifts) / (len(lifts) + POOL_SERIES)
