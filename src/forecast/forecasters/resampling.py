@@ -150,8 +150,8 @@ class Block:
             ends = np.maximum(kept[self.tail] @ drawn[self.tail], 0.0)
             carry[:] = PERSISTENCE * ends / max(float(ends.mean()), 1e-12) + 1 - PERSISTENCE
             carry /= max(float(carry.mean()), 1e-12)
-        mean = means.mean(axis=1)
-        doubt = np.where(mean > 0, means.std(axis=1) / np.where(mean > 0, mean, 1.0), 0.0)
+        mean = means.mean(axis=1, dtype=np.float64)
+        doubt = np.where(mean > 0, means.std(axis=1, dtype=np.float64) / np.where(mean > 0, mean, 1.0), 0.0)
         return lifted, mean * (self.inside[:, : len(base)] @ base), doubt
 
     def differences(self, row: int, base: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]) -> None:
