@@ -51,7 +51,7 @@ check: install ## ruff, mypy --strict and the import rules
 bench: install ## measure accuracy, calibration, generation, ingestion and serving anew (hours); results go to benchmarks/*.json
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/company_realism.py
-	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/real_panels.py "$(BENCH_DATA)"
+	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/real_panels.py "$(BENCH_DATA)/ai_spend"
 	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/panels.py "$(BENCH_DATA)"
 	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/m4.py "$(BENCH_DATA)/forecasting"
 	$(BIN)/python benchmarks/company_forecasts.py

@@ -10,18 +10,7 @@ import pytest
 from sklearn.base import clone
 
 from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
-from tests.contracts.panel_checks import (
-    check_any_calendar,
-    check_any_length_widens_and_says_so,
-    check_bad_rows_are_refused_by_name,
-    check_eighteen_months_ahead_stay_within_reason,
-    check_errors_are_ours,
-    check_extreme_scales_live_side_by_side,
-    check_gaps_are_not_zeros,
-    check_ids_need_not_be_text,
-    check_odd_series_do_not_disturb,
-    check_spelling_of_a_panel_is_irrelevant,
-)
+from tests.contracts import panel_checks
 from tests.contracts.panels import DAYS, autoregressive_panel, long_panel, spend_panel
 
 
@@ -188,21 +177,8 @@ def check_interval_coverage_of_period_totals(forecaster: Any) -> None:
     assert 0.65 <= float(np.mean(inside)) <= 0.95
 
 
-PANEL_CHECKS = (
-    check_any_calendar,
-    check_any_length_widens_and_says_so,
-    check_bad_rows_are_refused_by_name,
-    check_eighteen_months_ahead_stay_within_reason,
-    check_errors_are_ours,
-    check_extreme_scales_live_side_by_side,
-    check_gaps_are_not_zeros,
-    check_ids_need_not_be_text,
-    check_odd_series_do_not_disturb,
-    check_spelling_of_a_panel_is_irrelevant,
-)
-"""Promises about what panels may look like; they have their own module."""
-
-CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
+CHECKS = [value for module in (globals(), vars(panel_checks)) for name, value in sorted(module.items()) if name.startswith("check_")]
+"""Promises about what panels may look like have their own module."""
 
 
 def _assert_plain(value: Any) -> None:

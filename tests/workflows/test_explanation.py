@@ -11,9 +11,9 @@ import pytest
 
 from forecast.errors import InputError, OutsideHorizonError, UnknownScopeError
 from forecast.snapshot import Snapshot
-from forecast.spend.periods import Period, parse_period
+from forecast.spend.periods import Period, parse_period, period_before
 from forecast.spend.scope import Scope
-from forecast.workflows.explanation import Explanation, explain, explanation_answer, period_before, read_comparison
+from forecast.workflows.explanation import Explanation, explain, explanation_answer, read_comparison
 from forecast.workflows.explanation_words import period_name
 from forecast.workflows.forecasts import forecast_answer
 from forecast.workflows.leaf_changes import NAMES

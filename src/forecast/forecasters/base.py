@@ -21,7 +21,7 @@ from sklearn.base import BaseEstimator
 from forecast.errors import InputError, InsufficientHistoryError, NotFittedError
 from forecast.forecasters.batches import in_batches
 from forecast.forecasters.calibration import ErrorBank, choose_origins
-from forecast.forecasters.endings import USUAL_RETURNS, Endings, end
+from forecast.forecasters.endings import Endings, end
 from forecast.forecasters.history import Floats, History, Ints, extended, history_of, rhythm_of
 from forecast.forecasters.newcomers import learned_scale, unsettle, youth_of
 from forecast.forecasters.notes import notes_of
@@ -183,11 +183,10 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
         )
         self.series_ids_ = self.history_.ids
         self._restore(state["learned"])
-        # An artifact of an earlier release knows none of them.
-        self.newcomers_ = float(state.get("newcomers", 1.0))
-        self.endings_ = Endings(np.asarray(state.get("endings", USUAL_RETURNS)))
-        self.events_ = EventPlan.from_state(state.get("events"))
-        self._take_stock(list(state.get("notes", ())))
+        self.newcomers_ = float(state["newcomers"])
+        self.endings_ = Endings(np.asarray(state["endings"]))
+        self.events_ = EventPlan.from_state(state["events"])
+        self._take_stock(list(state["notes"]))
         return self
 
     @abstractmethod

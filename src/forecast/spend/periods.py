@@ -109,6 +109,16 @@ def next_quarter(day: date, fiscal_start: int = 1) -> tuple[str, Period]:
     return f"{year}-Q{quarter}", fiscal_quarter(year, quarter, fiscal_start)
 
 
+def period_before(period: Period) -> Period:
+    """The period before: as many months where a period is made of whole months, else as many days."""
+    if period.start.day == period.end.day == 1:
+        months = (period.end.year - period.start.year) * 12 + period.end.month - period.start.month
+        if period.start.year * 12 + period.start.month - 1 - months >= 12:
+            return Period(add_months(period.start, -months), period.start)
+    days = timedelta(days=period.days)
+    return Period(period.start - min(days, period.start - date.min), period.start)
+
+
 def check_fiscal_start(month: int) -> None:
     if not 1 <= month <= 12:
         raise InputError(f"fiscal_start is not a month: got {month}, allowed is 1 to 12", field="fiscal_start", got=month, allowed="1 to 12")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forecast.errors import InputError
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import parse_dimensions
-from forecast.spend.periods import Period, add_months, check_fiscal_start, parse_period
+from forecast.spend.periods import Period, check_fiscal_start, parse_period, period_before
 from forecast.spend.scope import Scope
 from forecast.workflows.explanation_words import Told, headline, in_words
 from forecast.workflows.leaf_changes import LEVEL, NAMES, LeafChanges, leaf_changes
@@ -157,16 +157,6 @@ def contributions_of(changes: LeafChanges, inside: NDArray[np.bool_], names: Seq
     for name in [name for name, amount in money.items() if abs(amount) <= rounding and name != largest]:
         money[largest] += money.pop(name)
     return {name: amount for name, amount in money.items() if amount != 0.0}
-
-
-def period_before(period: Period) -> Period:
-    """The period before: as many months where a period is made of whole months, else as many days."""
-    if period.start.day == period.end.day == 1:
-        months = (period.end.year - period.start.year) * 12 + period.end.month - period.start.month
-        if period.start.year * 12 + period.start.month - 1 - months >= 12:
-            return Period(add_months(period.start, -months), period.start)
-    days = timedelta(days=period.days)
-    return Period(period.start - min(days, period.start - date.min), period.start)
 
 
 def read_comparison(text: str | None, start: date | None, end: date | None, fiscal_start: int) -> Period | None:

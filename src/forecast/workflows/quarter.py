@@ -10,7 +10,7 @@ from forecast.budgets.budget import Budget
 from forecast.budgets.overrun import overrun_probability
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import parse_dimensions
-from forecast.spend.periods import Period, add_months, fiscal_quarter, next_quarter, quarter_of
+from forecast.spend.periods import Period, fiscal_quarter, next_quarter, period_before, quarter_of
 from forecast.spend.scope import Scope
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.records import backtest_record
@@ -34,7 +34,7 @@ def quarter_answer(
     if period is not None and period != quarter:
         quarter, label = period, _label(period, fiscal_start)
     names = parse_dimensions(by)
-    before = _before(quarter)
+    before = period_before(quarter)
     groups = read_groups(snapshot, Scope(), names, quarter) if names else []
     last = {tuple(reading.group.items()): reading for reading in _last(snapshot, names, before)}
     own = {budget.scope: budget for budget in reversed(budgets) if _counts(snapshot, budget, quarter)}
@@ -85,14 +85,6 @@ def _last(snapshot: Snapshot, names: tuple[str, ...], before: Period) -> list[Re
     if before.start < snapshot.first_day or before.end > snapshot.horizon_end:
         return []
     return read_groups(snapshot, Scope(), names, before)
-
-
-def _before(quarter: Period) -> Period:
-    """The period of the same length before a period: three months before a quarter, else as many days."""
-    if quarter.start.day == quarter.end.day == 1:
-        months = (quarter.end.year - quarter.start.year) * 12 + quarter.end.month - quarter.start.month
-        return Period(add_months(quarter.start, -months), quarter.start)
-    return Period(quarter.start - timedelta(days=quarter.days), quarter.start)
 
 
 def _label(period: Period, fiscal_start: int) -> str:
