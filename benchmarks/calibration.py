@@ -16,7 +16,9 @@ import argparse
 import json
 import sys
 import tempfile
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -27,7 +29,7 @@ import pandas as pd
 
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.spend_history import SpendHistory, read_history
-from forecast.company.generate import generate
+from forecast.company.generate import Company, generate
 from forecast.evaluation.backtest import backtest, overrun_column
 from forecast.evaluation.cutoffs import rolling_cutoffs
 from forecast.evaluation.reliability import coverage_table
@@ -46,15 +48,23 @@ LEVELS = ("leaf", "team", "company")
 NUMBERS = ("wape", "wape_run_rate", "wape_seasonal_naive", "bias", "scaled_crps", "brier")
 
 
-def company_history(seed: int) -> SpendHistory:
-    """Leaf history of one generated company, by way of files and the ledger."""
+@contextmanager
+def company_ledger(seed: int) -> Iterator[tuple[Company, Ledger, SpendHistory]]:
+    """One generated company, its ledger as long as the block lasts, and its leaf history, by way of files and the ledger."""
     with tempfile.TemporaryDirectory() as folder:
         bill = Path(folder) / "bill.parquet"
-        generate(seed, days=DAYS, teams=TEAMS).rows.to_parquet(bill)
+        company = generate(seed, days=DAYS, teams=TEAMS)
+        company.rows.to_parquet(bill)
         ledger = Ledger(Path(folder) / "ledger")
         ledger.ingest([bill], received_at=datetime(2026, 11, 1, tzinfo=UTC))
         last = date.fromisoformat(ledger.summary()["last_day"])
-        return read_history(ledger, LEAF_DIMENSIONS, last)
+        yield company, ledger, read_history(ledger, LEAF_DIMENSIONS, last)
+
+
+def company_history(seed: int) -> SpendHistory:
+    """Leaf history of one generated company."""
+    with company_ledger(seed) as (_, _, history):
+        return history
 
 
 def judge(seed: int) -> pd.DataFrame:

@@ -2,11 +2,12 @@
 
 Scenario `company_forecasts_v1`: generated companies (8 teams, 548 days, incidents, by way of files and the ledger), two fiscal quarters, cutoffs
 0, 30 and 60 days into each. Known are the quarter's days so far; forecast is the rest: by SpendForecaster with its defaults and schedules beside
-it, as `train` fits them; by the same reconciled with forecasts of the nodes above (decision 11); and by what people use instead, computed in the
-same run on the same days (`company_rivals.py`). Judged on leaves, teams, providers and the company: the quarter's total (WAPE, bias, share of
-nodes within FinOps' ±12 %), the chance to overrun budgets of 90 to 125 % of the quarter's run rate (distance from the true probability, which 200
-simulated futures from the company's state at the cutoff give; Brier score of what came and expected over the futures), coverage of 80 % intervals,
-and how often what was said with 0–10 %, 10–20 % … came true.
+it, as `train` fits them; by the same told what the company had announced by then (its calendar of planned events); with `--reconciled` by the same
+reconciled with forecasts of the nodes above (decision 11); and by what people use instead, computed in the same run on the same days
+(`company_rivals.py`). Judged on leaves, teams, providers and the company: the quarter's total (WAPE, bias, share of nodes within FinOps' ±12 %), the
+chance to overrun budgets of 85 to 130 % of the quarter's run rate (distance from the true probability, which 200 simulated futures from the
+company's state at the cutoff give; Brier score of what came and expected over the futures, and the skill of it; calibration error with five bins),
+coverage of 80 % intervals, and how often what was said with 0–10 %, 10–20 % … came true.
 Every figure is [value, 2.5 %, 97.5 %] by a bootstrap that draws companies.
 
     .venv/bin/python benchmarks/company_forecasts.py [--seeds 31,32,33] [--processes 2]
@@ -21,6 +22,7 @@ import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
+from datetime import date
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,7 +33,7 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.calibration import DAYS, TEAMS, company_history
+from benchmarks.calibration import DAYS, TEAMS, company_ledger
 from benchmarks.company_rivals import Floats, Node, Totals, public_tools, usual_rules
 from benchmarks.panels import ONE_CORE
 from forecast.adapters.spend_history import SpendHistory
@@ -41,10 +43,12 @@ from forecast.evaluation.metrics import crps
 from forecast.evaluation.reliability import reliability_bins
 from forecast.forecasters.combination import SpendForecaster
 from forecast.forecasters.reconciliation import ReconciledForecaster
-from forecast.forecasters.scheduled import ScheduledForecaster, with_schedules
+from forecast.forecasters.scheduled import ScheduledForecaster
+from forecast.spend.event_rows import read_events
 from forecast.spend.hierarchy import COMPANY, Hierarchy
 from forecast.spend.panel import SpendMatrix
 from forecast.spend.scope import Scope
+from training.knowledge import Knowledge, knowing, read_knowledge
 
 SCENARIO = "company_forecasts_v1"
 SEEDS = range(31, 51)
@@ -53,11 +57,15 @@ ELAPSED = (0, 30, 60)
 """Days of the quarter that are over at a cutoff."""
 FUTURES = 200
 N_PATHS = 500
-BUDGETS = (0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25)
+BUDGETS = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
 """In run rates: the quarter's total if the mean of the last 28 days goes on."""
 LEVELS = ("leaf", "team", "provider", "company")
 WITHIN = 0.12
-OURS, RECONCILED = "ours", "ours_reconciled"
+OURS, TOLD, RECONCILED = "ours", "ours_told_events", "ours_reconciled"
+RULES = ("run_rate_normal", "interval_inversion", "seasonal_naive")
+"""What skill is said over."""
+BINS = 5
+"""Of the calibration error."""
 SEED = 7
 DRAWS = 1000
 
@@ -68,6 +76,7 @@ FIGURES: dict[str, tuple[str, str]] = {
     "within_12": ("within", "one"),
     "within_12_true": ("within_true", "one"),
     "overrun_apart": ("apart", "one"),
+    "overrun_apart_90_125": ("apart_90_125", "one"),
     "brier": ("brier", "one"),
     "brier_expected": ("brier_expected", "one"),
     "brier_least": ("brier_least", "one"),
@@ -79,20 +88,32 @@ FIGURES: dict[str, tuple[str, str]] = {
 futures instead of what came. brier_least: of the true probabilities themselves."""
 
 
-def judge(seed: int, rivals: str | None = None, methods: str = "") -> pd.DataFrame:
+def judge(seed: int, reconciled: bool = False, rivals: str | None = None, methods: str = "") -> pd.DataFrame:
     """One row a cutoff × method × node with spend in it, with what `FIGURES` needs."""
-    history = company_history(seed)
     frames = []
-    for number, (begin, end) in enumerate(QUARTERS):
-        for elapsed in ELAPSED:
-            start = pd.Timestamp(begin) + pd.Timedelta(days=elapsed)
-            at = {"seed": seed, "quarter": number, "elapsed": elapsed}
-            frames.append(_judge_rest(history, seed, pd.Timestamp(begin), start, pd.Timestamp(end), rivals, methods).assign(**at))
+    with company_ledger(seed) as (company, ledger, history):
+        rows = [{name: None if pd.isna(value) else value for name, value in row.items()} for row in company.events.astype(object).to_dict("records")]
+        events = read_events(rows, today=date.max).events
+        for number, (begin, end) in enumerate(QUARTERS):
+            for elapsed in ELAPSED:
+                start = pd.Timestamp(begin) + pd.Timedelta(days=elapsed)
+                at = {"seed": seed, "quarter": number, "elapsed": elapsed}
+                known = read_knowledge(events, ledger, history, cost="effective", until=(start - pd.Timedelta(days=1)).date())
+                judged = _judge_rest(history, known, seed, pd.Timestamp(begin), start, pd.Timestamp(end), reconciled, rivals, methods)
+                frames.append(judged.assign(**at))
     return pd.concat(frames, ignore_index=True)
 
 
 def _judge_rest(
-    history: SpendHistory, seed: int, begin: pd.Timestamp, start: pd.Timestamp, end: pd.Timestamp, rivals: str | None, methods: str
+    history: SpendHistory,
+    knowledge: Knowledge,
+    seed: int,
+    begin: pd.Timestamp,
+    start: pd.Timestamp,
+    end: pd.Timestamp,
+    reconciled: bool,
+    rivals: str | None,
+    methods: str,
 ) -> pd.DataFrame:
     """Forecasts of [start, end), made at the end of the day before, judged as forecasts of the quarter [begin, end)."""
     matrix, hierarchy = history.matrix, history.hierarchy
@@ -112,7 +133,7 @@ def _judge_rest(
     began = time.process_time()
     made = {
         name: Totals.of_samples(_with_nodes(leaves, hierarchy)[kept])
-        for name, leaves in zip((OURS, RECONCILED), simulated(history, known, rest), strict=True)
+        for name, leaves in simulated(history, knowledge, known, rest, reconciled).items()
     }
     seconds = time.process_time() - began
     made.update(usual_rules(np.stack([node.daily for node in nodes]), known.ds, rest))
@@ -129,8 +150,8 @@ def _judge_rest(
     return pd.concat(frames, ignore_index=True)
 
 
-def simulated(history: SpendHistory, known: SpendMatrix, rest: int) -> tuple[Floats, Floats]:
-    """(leaves, paths) our totals of the days after the cutoff, bottom-up and reconciled; nothing for a leaf that had none before."""
+def simulated(history: SpendHistory, knowledge: Knowledge, known: SpendMatrix, rest: int, reconciled: bool) -> dict[str, Floats]:
+    """Method → (leaves, paths) our totals of the days after the cutoff; nothing for a leaf that had none before."""
     shown = np.flatnonzero((known.values != 0).any(axis=1))
     ids = tuple(known.ids[row] for row in shown)
     panel = pd.DataFrame(
@@ -141,13 +162,15 @@ def simulated(history: SpendHistory, known: SpendMatrix, rest: int) -> tuple[Flo
         }
     )
     hierarchy = Hierarchy(history.hierarchy.leaves.loc[list(ids)], history.hierarchy.levels)
-    reconciled = ReconciledForecaster(SpendForecaster())
-    forecaster = ScheduledForecaster(reconciled, history.lines, history.matrix.ids).fit(panel, hierarchy)
-    leaves = forecaster.forecaster_.forecaster_.simulate(rest, N_PATHS, SEED)
-    found = np.zeros((2, known.n_series, N_PATHS))
-    for place, paths in enumerate((with_schedules(leaves, forecaster.schedules_, forecaster.ids_, SEED), forecaster.simulate(rest, N_PATHS, SEED))):
-        found[place, pd.Index(known.ids).get_indexer(pd.Index(paths.ids))] = paths.values.sum(axis=1, dtype=np.float64)
-    return found[0], found[1]
+    makers = {OURS: ScheduledForecaster(SpendForecaster(), history.lines, history.matrix.ids), TOLD: knowing(SpendForecaster(), history, knowledge)}
+    if reconciled:
+        makers[RECONCILED] = ScheduledForecaster(ReconciledForecaster(SpendForecaster()), history.lines, history.matrix.ids)
+    found = {}
+    for name, forecaster in makers.items():
+        paths = forecaster.fit(panel, hierarchy).simulate(rest, N_PATHS, SEED)
+        found[name] = np.zeros((known.n_series, N_PATHS))
+        found[name][pd.Index(known.ids).get_indexer(pd.Index(paths.ids))] = paths.values.sum(axis=1, dtype=np.float64)
+    return found
 
 
 def true_totals(future: Futures, hierarchy: Hierarchy) -> Floats:
@@ -197,6 +220,7 @@ def scores(totals: Totals, budgets: Floats, came: Floats, truth: Floats, so_far:
         "within": np.abs(totals.mean - came) <= WITHIN * np.abs(quarter),
         "within_true": (np.abs(totals.mean[:, None] - truth) <= WITHIN * np.abs(quarters)).mean(axis=1),
         "apart": np.abs(said - true).mean(axis=1),
+        "apart_90_125": np.abs(said - true)[:, 1:-1].mean(axis=1),
         "brier": ((said - over) ** 2).mean(axis=1),
         "brier_expected": ((said - true) ** 2 + true * (1 - true)).mean(axis=1),
         "brier_least": (true * (1 - true)).mean(axis=1),
@@ -212,19 +236,62 @@ def scores(totals: Totals, budgets: Floats, came: Floats, truth: Floats, so_far:
 
 def tables(rows: pd.DataFrame) -> dict[str, Any]:
     """Figures of every method by level, by level and days elapsed, and reliability tables."""
-    found: dict[str, Any] = {"levels": {}, "elapsed": {}, "reliability": {}}
+    found: dict[str, Any] = {"levels": {}, "elapsed": {}, "reliability": {}, "skill": {}, "calibration_error": {}}
     for (level, method), part in rows.groupby(["level", "method"], sort=True):
         found["levels"].setdefault(str(level), {})[str(method)] = {**figures(part), "n": len(part)}
         for elapsed, few in part.groupby("elapsed", sort=True):
             brief = {name: value[0] for name, value in figures(few, draws=0).items()}
             found["elapsed"].setdefault(f"{level}/{elapsed}", {})[str(method)] = brief
-        if method == OURS:
-            said, over, true = (part[[f"{kind}_{factor:g}" for factor in BUDGETS]].to_numpy().ravel() for kind in ("said", "over", "true"))
-            bins = reliability_bins(said, over)
-            place = np.minimum((said * 10).astype(int), 9)
-            bins["true"] = [float(true[place == number].mean()) for number in (bins["from"] * 10).round().astype(int)]
-            found["reliability"][str(level)] = bins.round(4).to_dict("records")
+        found["calibration_error"].setdefault(str(level), {})[str(method)] = calibration_errors(part)
+        found["reliability"].setdefault(str(level), {})[str(method)] = reliability(part)
+    for level, part in rows.groupby("level", sort=True):
+        of = dict(list(part.groupby("method")))
+        found["skill"][str(level)] = {
+            f"{ours}/{rule}": skill(of[ours], of[rule]) for ours in (OURS, TOLD) for rule in RULES if {ours, rule} <= set(of)
+        }
     return found
+
+
+def reliability(rows: pd.DataFrame, bins: int = 10) -> list[dict[str, float]]:
+    """Bins of what was said, with the share that came (`seen`) and the mean of the true probabilities (`true`)."""
+    said, over, true = (_columns(rows, kind).ravel() for kind in ("said", "over", "true"))
+    table = reliability_bins(said, over, bins=bins)
+    place = np.minimum((said * bins).astype(int), bins - 1)
+    table["true"] = [float(true[place == number].mean()) for number in (table["from"] * bins).round().astype(int)]
+    return table.round(4).to_dict("records")
+
+
+def calibration_errors(rows: pd.DataFrame, draws: int = DRAWS) -> dict[str, list[float]]:
+    """Mean over forecasts of |said − came| of their bin (`came`), and against the true probabilities (`true`): [value, 2.5 %, 97.5 %]."""
+    said, over, true = (_columns(rows, kind) for kind in ("said", "over", "true"))
+    place = np.minimum((said * BINS).astype(int), BINS - 1)
+    seeds, company = np.unique(rows["seed"].to_numpy(), return_inverse=True)
+    sums = np.zeros((3, len(seeds), BINS))
+    for kind, values in enumerate((said, over, true)):
+        np.add.at(sums[kind], (company[:, None], place), values)
+    weights = np.random.default_rng(0).multinomial(len(seeds), np.full(len(seeds), 1 / len(seeds)), size=draws)
+    found = {}
+    for name, kind in (("came", 1), ("true", 2)):
+        apart = sums[0] - sums[kind]
+        drawn = np.abs(weights @ apart).sum(axis=1) / (weights @ np.bincount(company, np.full(len(rows), said.shape[1])))
+        value = float(np.abs(apart.sum(axis=0)).sum() / said.size)
+        found[name] = [round(float(one), 4) for one in (value, *np.quantile(drawn, (0.025, 0.975)))]
+    return found
+
+
+def skill(ours: pd.DataFrame, rule: pd.DataFrame, draws: int = DRAWS) -> dict[str, list[float]]:
+    """1 − Brier score over that of a rule, of what came and expected over the futures: [value, 2.5 %, 97.5 %]."""
+    found = {}
+    for name in ("brier", "brier_expected"):
+        up, down = (frame.groupby("seed")[name].sum().to_numpy() for frame in (ours, rule))
+        weights = np.random.default_rng(0).multinomial(len(up), np.full(len(up), 1 / len(up)), size=draws)
+        drawn = 1 - (weights @ up) / (weights @ down)
+        found[name] = [round(float(one), 4) for one in (1 - up.sum() / down.sum(), *np.quantile(drawn, (0.025, 0.975)))]
+    return found
+
+
+def _columns(rows: pd.DataFrame, kind: str) -> Floats:
+    return rows[[f"{kind}_{factor:g}" for factor in BUDGETS]].to_numpy()
 
 
 def figures(rows: pd.DataFrame, draws: int = DRAWS) -> dict[str, list[float]]:
@@ -252,6 +319,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default=",".join(map(str, SEEDS)))
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--reconciled", action="store_true", help="also our forecasts reconciled with those of the nodes above")
     parser.add_argument("--rivals", help="Python of the rivals' environment")
     parser.add_argument("--methods", default="ets,mstl,lightgbm,prophet")
     parser.add_argument("--out", type=Path, default=Path(__file__).with_name("company_forecasts.json"))
@@ -260,7 +328,7 @@ def main() -> None:
     seeds = [int(seed) for seed in arguments.seeds.split(",")]
     os.environ.update(ONE_CORE)  # of each process
     frames: list[pd.DataFrame] = []
-    work = partial(judge, rivals=arguments.rivals, methods=arguments.methods)
+    work = partial(judge, reconciled=arguments.reconciled, rivals=arguments.rivals, methods=arguments.methods)
     with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
         for seed, judged in zip(seeds, pool.map(work, seeds), strict=True):
             frames.append(judged)

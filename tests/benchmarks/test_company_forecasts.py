@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from benchmarks.company_forecasts import BUDGETS, FIGURES, figures, scores, tables, true_totals
+from benchmarks.company_forecasts import BUDGETS, FIGURES, calibration_errors, figures, scores, skill, tables, true_totals
 from benchmarks.company_rivals import Totals, usual_rules
 from benchmarks.panel_measures import QUANTILES
 from forecast.company.generate import generate
@@ -34,8 +34,9 @@ def test_error_counts_in_shares_of_the_whole_quarter() -> None:
     assert row["missed"] / row["spent"] == pytest.approx(20.0 / 210.0)
     assert row["within"] == 1.0
     assert row["within_true"] == 0.5  # off by 24 of 206, 4 of 234, 60 of 290 and 50 of 180
-    # Left of the budgets: 80, 90, … 150. Said for sure to be passed are the first five; true are ¾, ¾, ¾, ½, ½, ½, ¼, ¼.
-    assert row["apart"] == pytest.approx((3 * 0.25 + 3 * 0.5 + 2 * 0.25) / 8)
+    # Left of the budgets: 70, 80, … 160. Said for sure to be passed are the first six; true are 1, ¾, ¾, ¾, ½, ½, ½, ¼, ¼, ¼.
+    assert row["apart"] == pytest.approx((3 * 0.25 + 3 * 0.5 + 3 * 0.25) / 10)
+    assert row["apart_90_125"] == pytest.approx((3 * 0.25 + 3 * 0.5 + 2 * 0.25) / 8)
 
 
 def test_quantiles_of_a_gaussian_become_that_gaussian() -> None:
@@ -72,7 +73,16 @@ def test_figures_are_ratios_of_sums_with_an_interval_over_companies() -> None:
     assert set(found) == set(FIGURES)
     table = tables(rows.assign(level="team", method="ours", elapsed=0))
     assert table["levels"]["team"]["ours"]["n"] == 5
-    assert sum(row["n"] for row in table["reliability"]["team"]) == 5 * len(BUDGETS)
+    assert sum(row["n"] for row in table["reliability"]["team"]["ours"]) == 5 * len(BUDGETS)
+
+
+def test_skill_and_calibration_error_are_those_of_who_says_it_right_and_who_says_the_reverse() -> None:
+    right = pd.concat([scored(100.0, 100.0, [100.0]).assign(seed=seed) for seed in range(4)])
+    wrong = pd.concat([scored(1000.0, 100.0, [100.0]).assign(seed=seed) for seed in range(4)])
+    passed = sum(200.0 * factor - 100.0 >= 100.0 for factor in BUDGETS) / len(BUDGETS)  # said to be passed and not
+    assert skill(right, wrong)["brier"][0] == 1.0
+    assert calibration_errors(right)["came"][0] == 0.0
+    assert calibration_errors(wrong)["true"][0] == pytest.approx(passed)
 
 
 def test_true_totals_of_leaves_and_nodes_are_those_of_the_futures() -> None:

@@ -53,10 +53,11 @@ def test_paths_are_those_of_the_slow_twin() -> None:
             angle,
             factors,
             own[row],
+            len(rows),
         )
         for row in rows
     ]
-    together = np.array(held_together([twin[1:] for twin in twins], bank.windows, edges))
+    together = np.array(held_together([twin[1:] for twin in twins], [float(bank.level[row]) for row in rows], bank.windows, edges))
     assert (np.abs(together - 1.0) > 1e-3).any()
     for row, (paths, *_), factors in zip(rows, twins, together, strict=True):
         np.testing.assert_allclose(found[row], paths * factors[:, None], rtol=1e-4, atol=1e-5 * bank.level[row])

@@ -11,7 +11,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 OFFSET, FULL_SPREAD, COMMON_SHARE, EPSILON, MEAN_KEPT, MOST_SEEN = 0.05, 0.4, 0.25, 0.25, 0.5, 2.0
-SKEWED, MOST_LIFTED, POOL_WINDOWS, POOL_SERIES = 0.5, 3.0, 6.0, 10.0
+SKEWED, SKEWED_ALONE, MOST_LIFTED, POOL_WINDOWS, POOL_SERIES, DRAWN, LARGEST_DRIFT = 0.5, 0.2, 4.0, 6.0, 10.0, 0.35, 1.1
 
 
 def smooth_at(step: int, values: list[float], edges: list[int]) -> float:
@@ -44,11 +44,12 @@ def spend_paths(
     angle: Floats,
     factors: Floats,
     own: Floats,
-) -> tuple[Floats, list[float], list[float], list[float]]:
+    n_series: int,
+) -> tuple[Floats, list[float], list[float], list[float], list[float]]:
     """(block, n_paths) first block of one series of spend before all are held together, how far each stretch was lifted, its money
-    before, and its doubt.
+    before, its doubt, and its money after.
 
-    ratios (block, O); factors (S, n_paths); the rest as drawn.
+    ratios (block, O); factors (S, n_paths); n_series : of spend in the panel; the rest as drawn.
     """
     block, n_paths, stretches = len(points), len(first), len(edges) - 1
     base = [(max(points[step], 0.0) + EPSILON * level) * pull[step] for step in range(block)]
@@ -85,13 +86,14 @@ def spend_paths(
     kept = [(before[place].mean() / wider[place].mean()) ** MEAN_KEPT for place in range(stretches)]
     for step in range(block):
         drawn[step] *= smooth_at(step, kept, edges)
+    skewed = SKEWED_ALONE + (SKEWED - SKEWED_ALONE) * n_series / (n_series + POOL_SERIES)
     lifted, money, doubt = [], [], []
     for place, found in enumerate(means()):
         inside = range(edges[place], edges[place + 1])
         spent = sum(base[step] for step in inside)
         said = sum(max(points[step], 0.0) * pull[step] for step in inside) / spent
         share = max(float(np.median(found)), 0.0) / found.mean()
-        wanted = 1 / share if share >= SKEWED else 1 + share / SKEWED * (1 / SKEWED - 1)
+        wanted = 1 / share if share >= skewed else 1 + share / skewed * (1 / skewed - 1)
         lifted.append(min(max(wanted * said / found.mean(), 1 / MOST_LIFTED), MOST_LIFTED))
         money.append(found.mean() * spent)
         doubt.append(found.std() / found.mean())
@@ -106,16 +108,37 @@ def spend_paths(
             mean = after[place, path] * usual
             held[place, path] = limit / mean if mean > limit else 1.0
     paths = [[base[step] * drawn[step, path] * smooth_at(step, list(held[:, path]), edges) for path in range(n_paths)] for step in range(block)]
-    return np.array(paths), lifted, money, doubt
+    left = [float((after[place] * held[place]).mean()) * sum(base[edges[place] : edges[place + 1]]) for place in range(stretches)]
+    return np.array(paths), lifted, money, doubt, left
 
 
-def held_together(series: list[tuple[list[float], list[float], list[float]]], windows: Floats, edges: list[int]) -> list[list[float]]:
-    """Factor of each step of each series of spend. series : lifts, money and doubt of each stretch, as `spend_paths` gives them."""
+Stretches = list[float]
+
+
+def held_together(
+    series: list[tuple[Stretches, Stretches, Stretches, Stretches]], levels: Stretches, windows: Floats, edges: list[int]
+) -> list[list[float]]:
+    """Factor of each step of each series of spend. series : lifts, money, doubt and money after of each stretch, as `spend_paths` gives them."""
     factors: list[list[float]] = [[] for _ in series]
     for place in range(len(edges) - 1):
         trust = windows[place] / (windows[place] + POOL_WINDOWS) * len(series) / (len(series) + POOL_SERIES)
-        excess = trust * sum((lifts[place] - 1) * money[place] for lifts, money, _ in series)
-        doubtful = sum(lifts[place] * money[place] * doubt[place] for lifts, money, doubt in series)
-        for own, (_, _, doubt) in zip(factors, series, strict=True):
-            own.append(min(max(1 - excess * doubt[place] / doubtful, 1 / MOST_LIFTED), MOST_LIFTED))
+        excess = trust * sum((lifts[place] - 1) * money[place] for lifts, money, _, _ in series)
+        doubtful = sum(lifts[place] * money[place] * doubt[place] for lifts, money, doubt, _ in series)
+        held = [min(max(1 - excess * doubt[place] / doubtful, 1 / MOST_LIFTED), MOST_LIFTED) for _, _, doubt, _ in series]
+        spent = [factor * after[place] for factor, (_, _, _, after) in zip(held, series, strict=True)]
+        drawn = [1.0] * len(series) if place == 0 else drawn_to_common(spent, [level * (edges[place + 1] - edges[place]) for level in levels])
+        for own, factor, more in zip(factors, held, drawn, strict=True):
+            own.append(factor * more)
     return [[smooth_at(step, own, edges) for step in range(edges[-1])] for own in factors]
+
+
+def drawn_to_common(spent: Stretches, usual: Stretches) -> Stretches:
+    """Factor of each series in one stretch. spent : money it is said to cost; usual : what so many steps cost lately."""
+    drifts = [math.log(money / level) for money, level in zip(spent, usual, strict=True)]
+    like = [row for row, drift in enumerate(drifts) if abs(drift) < LARGEST_DRIFT]
+    whole = sum(spent[row] for row in like)
+    common = math.log(whole / sum(usual[row] for row in like))
+    share = DRAWN * len(like) / (len(like) + POOL_SERIES)
+    factors = [math.exp(share * (common - drift)) if row in like else 1.0 for row, drift in enumerate(drifts)]
+    moved = sum(factors[row] * spent[row] for row in like)
+    return [factor * whole / moved if row in like else 1.0 for row, factor in enumerate(factors)]

@@ -29,16 +29,23 @@ MOST_SEEN = 2.0
 MEAN_KEPT = 0.5
 """Widening on a log scale keeps the median and raises the mean. Kept whole, the mean would push most paths down for the sake of a few: half-way."""
 
-SKEWED = 0.5
-"""Share of a stretch's mean at which its median still is brought to the point; below, ever less of it: the mean is never raised beyond 1 / SKEWED
-points. Members are judged by absolute errors, so what they say is a median. Held by their mean, most paths of a bursty series lay far below
-every member's forecast for the sake of a few bursts."""
+SKEWED, SKEWED_ALONE = 0.5, 0.2
+"""Share of a stretch's mean at which its median still is brought to the point, among many series and of one alone; below, ever less of it: the mean
+is never raised beyond its inverse in points. Members are judged by absolute errors, so what they say is a median. Held by their mean, most paths of
+a bursty series lay far below every member's forecast for the sake of a few bursts. Among many it is the sum that counts, and with it the mean."""
 
-MOST_LIFTED = 3.0
+MOST_LIFTED = 4.0
 """Most that a stretch is lifted or lowered."""
 
 POOL_WINDOWS, POOL_SERIES = 6.0, 10.0
 """Windows and series at which what all series together spent, in the mean of past errors, is believed by half."""
+
+DRAWN = 0.35
+"""How far the drift of a series is drawn towards the drift of all, on a log scale, where series are many: single drifts are noisy, and what grows
+a company grows its teams (decision 12)."""
+
+LARGEST_DRIFT = 1.1
+"""Log of a drift beyond which a series ends or begins, which says nothing about others (a factor of three)."""
 
 LARGEST = 1e30
 """A ratio that no limit holds."""
@@ -64,7 +71,7 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
         one, two = np.cos(angle).astype(np.float32), np.sin(angle).astype(np.float32)
         block_of = Block(bank, first, second, one, two, factors.astype(np.float32), later=begin > 0, steps=min(block, horizon - begin))
         steps = slice(begin, min(begin + block, horizon))
-        found = np.ones((3, n_series, len(block_of.inside)))  # lifts, money and doubt
+        found = np.ones((4, n_series, len(block_of.inside)))  # lifts, money, doubt, and money after
 
         def write(rows: slice, drawn: Block = block_of, steps: slice = steps, found: Floats = found) -> None:
             spare = drawn.spare()
@@ -75,7 +82,10 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
                     found[:, row] = drawn.ratios(row, base[row, steps], said[row, steps], own[row], carry[row], paths[row, steps], spare)
 
         in_batches(write, n_series, threads)
-        held = block_of.held_together(*found[:, spend], steps=steps.stop - steps.start)
+        lifts, money, doubt, after = found[:, spend]
+        together = block_of.held_together(lifts, money, doubt)
+        together *= block_of.drawn_to_common(together * after, bank.level[spend], steps.stop - steps.start)
+        held = block_of.by_step(together, steps.stop - steps.start)
 
         def hold(rows: slice, held: Singles = held, steps: slice = steps) -> None:
             for row, factors in zip(spend[rows], held[rows], strict=True):
@@ -105,6 +115,8 @@ class Block:
         self.weights = bank.weights.astype(np.float32)
         self.factors = factors[:stretches]
         self.common, self.alone = split(self.factors)
+        n_series = int((~bank.additive).sum())
+        self.skewed = SKEWED_ALONE + (SKEWED - SKEWED_ALONE) * n_series / (n_series + POOL_SERIES)
         self.windows = np.full(stretches, bank.windows[-1]) if later else bank.windows[:stretches]
 
     def spare(self) -> tuple[Singles, Singles]:
@@ -114,11 +126,12 @@ class Block:
 
     def ratios(
         self, row: int, base: Floats, said: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]
-    ) -> tuple[Floats, Floats, Floats]:
+    ) -> tuple[Floats, Floats, Floats, Floats]:
         """Write the paths of a series of spend: `base` (steps,) times drawn ratios.
 
         said : (steps,) points, on which the paths are centred. carry : (n_paths,) where it starts, changed to where it ends. Gives back (S,) by
-        how much each stretch was lifted, its mean money before, and its doubt: the standard deviation of its total in shares of the mean.
+        how much each stretch was lifted, its mean money before, its doubt (the standard deviation of its total in shares of the mean), and
+        its mean money after.
         """
         past = self.bank.ratios[row]  # (block, O)
         centre = past @ self.weights
@@ -142,9 +155,11 @@ class Block:
         means = (within * kept) @ drawn
         lifted = self._lift(means, base, said)
         kept = kept * (self.smooth @ lifted).astype(np.float32)
-        held = self._within_reason(row, (within * kept) @ drawn, base)
+        centred = (within * kept) @ drawn
+        held = self._within_reason(row, centred, base)
         if held is not None:
             drawn *= np.matmul(self.smooth, held, out=wider)
+            centred *= held
         np.multiply(drawn[: len(base)], (base * kept[: len(base)])[:, None].astype(np.float32), out=out)
         if self.ends:
             ends = np.maximum(kept[self.tail] @ drawn[self.tail], 0.0)
@@ -152,7 +167,8 @@ class Block:
             carry /= max(float(carry.mean()), 1e-12)
         mean = means.mean(axis=1, dtype=np.float64)
         doubt = np.where(mean > 0, means.std(axis=1, dtype=np.float64) / np.where(mean > 0, mean, 1.0), 0.0)
-        return lifted, mean * (self.inside[:, : len(base)] @ base), doubt
+        money = self.inside[:, : len(base)] @ base
+        return lifted, mean * money, doubt, centred.mean(axis=1, dtype=np.float64) * money
 
     def differences(self, row: int, base: Floats, own: Singles, carry: Singles, out: Singles, spare: tuple[Singles, Singles]) -> None:
         """Write the paths of a series of credits: `base` plus drawn differences in units of its level."""
@@ -191,8 +207,8 @@ class Block:
         ended = float(centre[self.tail].mean())
         return np.where(smooth > 1e-9, ended / np.maximum(smooth, 1e-9), 1.0).astype(np.float32)
 
-    def held_together(self, lifts: Floats, money: Floats, doubt: Floats, *, steps: int) -> Singles:
-        """(n, steps) factors, so that lifting each series towards its median leaves what they spend together where past errors put it.
+    def held_together(self, lifts: Floats, money: Floats, doubt: Floats) -> Floats:
+        """(n, S) factors, so that lifting each series towards its median leaves what they spend together where past errors put it.
 
         What is too much is taken from each in proportion to its doubt: a series that is known to a few percent
         stays on its points. lifts, money, doubt : (n, S) as `ratios` gives them back. A few series, or few windows, know little about a sum.
@@ -201,7 +217,28 @@ class Block:
         doubtful = (lifts * money * doubt).sum(axis=0)
         excess = trust * ((lifts - 1.0) * money).sum(axis=0)
         share = np.where(doubtful > 0, excess / np.where(doubtful > 0, doubtful, 1.0), 0.0)
-        factors = np.clip(1.0 - share * doubt, 1.0 / MOST_LIFTED, MOST_LIFTED)
+        return np.clip(1.0 - share * doubt, 1.0 / MOST_LIFTED, MOST_LIFTED)
+
+    def drawn_to_common(self, money: Floats, level: Floats, steps: int) -> Floats:
+        """(n, S) factors that draw each series' drift towards that of all, and leave what they spend together as it is.
+
+        money : (n, S) mean money of each stretch's first `steps`. level : (n,) recent cost of a step. The first stretch, a season, is left alone.
+        """
+        usual = level[:, None] * self.inside[:, :steps].sum(axis=1, dtype=np.float64)
+        spends = (money > 0) & (usual > 0)
+        own = np.log(np.where(spends, money, 1.0) / np.where(spends, usual, 1.0))
+        like = spends & (np.abs(own) < LARGEST_DRIFT)
+        whole = np.where(like, money, 0.0).sum(axis=0)
+        common = np.log(np.maximum(whole, 1e-300) / np.maximum(np.where(like, usual, 0.0).sum(axis=0), 1e-300))
+        share = DRAWN * like.sum(axis=0) / (like.sum(axis=0) + POOL_SERIES)
+        if not self.later:
+            share[0] = 0.0
+        factors = np.where(like, np.exp(share * (common - own)), 1.0)
+        moved = np.where(like, factors * money, 0.0).sum(axis=0)
+        return np.where(like, factors * whole / np.where(moved > 0, moved, 1.0), 1.0)
+
+    def by_step(self, factors: Floats, steps: int) -> Singles:
+        """(n, steps) of factors (n, S), smooth between stretches."""
         return (self._reached(factors, steps) @ self.smooth[:steps].T).astype(np.float32)
 
     def _lift(self, means: Singles, base: Floats, said: Floats) -> Floats:
@@ -213,8 +250,9 @@ class Block:
         money, mean = steps @ base, means.mean(axis=1)
         usable = (money > 0) & (mean > 0)
         share = np.where(usable, np.maximum(np.median(means, axis=1), 0.0) / np.where(usable, mean, 1.0), 1.0)
-        # 1 / share down to SKEWED, from there in a straight line to 1 where there is no median.
-        wanted = np.where(share >= SKEWED, 1.0 / np.maximum(share, SKEWED), 1.0 + share * (1.0 / SKEWED - 1.0) / SKEWED)
+        least = self.skewed
+        # 1 / share down to the least, from there in a straight line to 1 where there is no median.
+        wanted = np.where(share >= least, 1.0 / np.maximum(share, least), 1.0 + share * (1.0 / least - 1.0) / least)
         factor = wanted * (steps @ said) / np.where(usable, money * mean, 1.0)
         lifted = np.where(usable & (factor > 0), np.clip(factor, 1.0 / MOST_LIFTED, MOST_LIFTED), 1.0)
         return self._reached(lifted, len(base))
