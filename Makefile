@@ -39,8 +39,8 @@ $(STAMP): requirements.lock pyproject.toml
 demo: install ## generate a company, ingest, train, serve; DEMO_ARGS=--once asks one question of each kind and stops
 	$(BIN)/forecast demo $(DEMO_ARGS)
 
-test: install ## all tests
-	$(BIN)/python -m pytest $(TEST_ARGS)
+test: install ## all tests, a file at a time on each core
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TEST_ARGS)
 
 check: install ## ruff, mypy --strict and the import rules
 	$(BIN)/ruff check .
@@ -62,6 +62,7 @@ bench: install ## measure accuracy, calibration, generation, ingestion and servi
 	$(BIN)/python benchmarks/company_generation.py
 	$(BIN)/forecast demo --once --home $(BENCH_HOME) --port $(BENCH_PORT) > /dev/null
 	$(BIN)/python benchmarks/serving_latency.py $(BENCH_HOME)
+	$(BIN)/python -m benchmarks.budget_speed $(BENCH_HOME)
 	$(BIN)/python benchmarks/figures.py
 
 RIVALS := benchmarks/rivals/.venv/bin/python

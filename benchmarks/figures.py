@@ -1,4 +1,4 @@
-"""Write the README's figures from the recorded results, so that they cannot drift apart; a test checks it.
+"""Write the README's figures from the recorded results, so that they cannot drift apart (a test checks it), and the picture of overrun probabilities.
 
 .venv/bin/python benchmarks/figures.py
 """
@@ -109,6 +109,44 @@ def _ledger() -> str:
     )
 
 
+PICTURE = HERE.parent / "docs" / "images" / "overrun-reliability.svg"
+
+
+def picture() -> None:
+    """Said against seen on generated companies: ours, and what consoles do."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    recorded = json.loads((HERE / "company_forecasts.json").read_text())["company_forecasts_v1"]
+    shown = (
+        ("ours", "this product", "#1f5fa8", "o"),
+        ("interval_inversion", "interval read backwards", "#c07a1a", "s"),
+        ("run_rate_normal", "run rate ± its noise", "#888888", "^"),
+    )
+    with mpl.rc_context({"svg.hashsalt": "overrun-reliability", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(8.2, 3.9), layout="constrained")
+        FigureCanvasSVG(figure)
+        for place, level in enumerate(("company", "team")):
+            axes = figure.add_subplot(1, 2, place + 1)
+            axes.plot([0, 1], [0, 1], color="#bbbbbb", linewidth=0.8, linestyle="--")
+            for method, text, colour, mark in shown:
+                bins = recorded["reliability"][level][method]
+                spread = [[one["seen"] - one["lower"] for one in bins], [one["upper"] - one["seen"] for one in bins]]
+                said, seen = [one["said"] for one in bins], [one["seen"] for one in bins]
+                axes.errorbar(said, seen, yerr=spread, fmt=f"{mark}-", color=colour, markersize=4, capsize=2, linewidth=1, label=text)
+            axes.set(
+                xlabel="probability of an overrun that was said",
+                title=f"budgets of the {level}" if level == "company" else "budgets of teams",
+                xlim=(-0.02, 1.02),
+                ylim=(-0.02, 1.02),
+            )
+            if not place:
+                axes.set_ylabel("share that overran")
+                axes.legend(loc="upper left", frameon=False)
+        figure.savefig(PICTURE, metadata={"Date": None, "Creator": None})
+
+
 def rendered(text: str) -> str:
     """The README with its block written anew."""
     before, rest = text.split(BEGIN, 1)
@@ -117,3 +155,4 @@ def rendered(text: str) -> str:
 
 if __name__ == "__main__":
     README.write_text(rendered(README.read_text(encoding="utf-8")), encoding="utf-8")
+    picture()

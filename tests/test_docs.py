@@ -106,6 +106,16 @@ def test_every_field_of_the_ingestion_report_is_documented() -> None:
     assert not [field.name for field in fields(IngestReport) if f"`{field.name}`" not in page]
 
 
+def test_every_field_of_an_overrun_answer_is_documented() -> None:
+    from forecast.serving.answers import Conversion, KnownMoney, OverrunAnswer, OverrunPhase, ThresholdStanding
+    from forecast.workflows.known_costs import KINDS
+
+    page = (ROOT / "docs/how-to/overrun-answers.md").read_text(encoding="utf-8")
+    models = (Conversion, KnownMoney, OverrunAnswer, OverrunPhase, ThresholdStanding)
+    names = {field.alias or name for model in models for name, field in model.model_fields.items()} | set(KINDS)
+    assert not [name for name in sorted(names) if f"`{name}`" not in page and f"`{name}: " not in page]
+
+
 def test_plan_on_the_what_if_page_is_a_plan() -> None:
     from forecast.scenarios.plan import parse_plan
 

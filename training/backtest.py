@@ -27,7 +27,7 @@ Progress = Callable[[str, float | None], None]
 LEAST_DAYS = 14
 CUTOFFS = 6
 TOTALS = (7, 28, 91)
-BUDGETS = (0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25)
+BUDGETS = (0.85, 0.9, 0.95, 1.0, 1.05, 1.1, 1.15, 1.2, 1.25, 1.3)
 """Budgets whose overrun probabilities are judged, in run rates."""
 BACKTEST_PATHS = 500
 """Enough for the 2.5 % quantile of a total: its Monte-Carlo error is a tenth of what six cutoffs leave open."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from forecast.evaluation.overruns import budgets_judged
 from forecast.evaluation.reliability import pit_histogram, reliability_bins
 from forecast.evaluation.summary import live_rows
 from forecast.snapshot import QUANTILES, Snapshot
@@ -83,19 +84,13 @@ def reliability_chart(rows: pd.DataFrame) -> bytes:
 
     Series that cost nothing lately are left out: a share of nothing is no budget.
     """
-    factors = {name: float(name.removeprefix("overrun_")) for name in rows.columns if name.startswith("overrun_") and name != "overrun_probability"}
-    live = rows[live_rows(rows) & (rows["run_rate"] > 0)]
-    horizons = sorted(live["days"].unique()) or [28]
+    horizons = sorted(rows["days"].unique()) or [28]
     figure, every = _figure(3.2 * len(horizons) + 0.5, 3.6, len(horizons))
     for axes, days in zip(every, horizons, strict=True):
         axes.plot([0, 1], [0, 1], color=_GREY, linewidth=0.8, linestyle="--")
         for above, label in ((True, "teams, providers, company"), (False, "leaves")):
-            part = live[(live["days"] == days) & ((live["level"] != "leaf") == above)]
-            said = np.concatenate([part[name].to_numpy(dtype=np.float64) for name in factors] or [np.empty(0)])
-            seen = np.concatenate(
-                [(part["actual"] > factor * part["run_rate"]).to_numpy(dtype=np.float64) for factor in factors.values()] or [np.empty(0)]
-            )
-            bins = reliability_bins(said, seen)
+            said, over, _ = budgets_judged(rows[(rows["days"] == days) & ((rows["level"] != "leaf") == above)])
+            bins = reliability_bins(said.ravel(), over.ravel())
             spread = np.stack([bins["seen"] - bins["lower"], bins["upper"] - bins["seen"]])
             axes.errorbar(
                 bins["said"],

@@ -29,11 +29,13 @@ from forecast.forecasters.planned_events import EventfulForecaster, applied_tabl
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import DIMENSIONS
 from forecast.spend.known_money import known_money
+from forecast.spend.zones import UTC
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
 from training.backtest import Progress, judge, load_history
 from training.cards import model_card
 from training.executors import cores
 from training.knowledge import driven, drivers_record, events_record, innermost, knowing, layer, read_knowledge, unfelt
+from training.risks import keep_risks
 from training.specs import Spec, load_spec
 
 MANY_LEAVES = 1000
@@ -142,7 +144,8 @@ def train(
             meta={
                 "champion": {**chosen.describe(), "artifact": digest},
                 "seed": settings.seed,
-                "fiscal_start": settings.fiscal_start,
+                **settings.calendar.describe(),
+                **({} if settings.time_zone == UTC else {"time_zone": settings.time_zone}),
                 "ledger_digest": ledger_digest,
                 "panel_digest": panel_digest(history),
                 "known_values": _known_values(ledger, history),
@@ -185,6 +188,9 @@ def train(
         )
         current = [found.id for found in records.snapshots() if found.is_current]
         store.prune(KEPT_SNAPSHOTS, keep_ids=current)
+    with timings.step("risks"):
+        tell("keeping the risks of budgets", 0.99)
+        notes = [*notes, *keep_risks(settings, records, snapshot, now=moment)]
     tell("done", 1.0)
     return TrainReport(
         snapshot_id=snapshot.id,

@@ -15,7 +15,24 @@ from typing import Annotated
 
 import typer
 
-from forecast.commands import budgets, demo, drivers, events, explain, forecasts, ingest, models, service, sources, spend
+from forecast.commands import (
+    budget_files,
+    budget_gate,
+    budget_history,
+    budget_risk,
+    budget_tree,
+    budgets,
+    demo,
+    drivers,
+    events,
+    explain,
+    forecasts,
+    ingest,
+    models,
+    service,
+    sources,
+    spend,
+)
 from forecast.errors import ConfigError, ForecastWarning, InputError, ModelError
 
 TRACEBACK = "FORECAST_TRACEBACK"
@@ -28,7 +45,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (demo, ingest, sources, spend, models, forecasts, explain, budgets, events, drivers, service):
+for module in (
+    demo,
+    ingest,
+    sources,
+    spend,
+    models,
+    forecasts,
+    explain,
+    budgets,
+    budget_risk,
+    budget_files,
+    budget_gate,
+    budget_history,
+    budget_tree,
+    events,
+    drivers,
+    service,
+):
     module.register(app)
 
 

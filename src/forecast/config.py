@@ -14,8 +14,10 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError, TomlConfigSettingsSource
 
-from forecast.errors import ConfigError
+from forecast.errors import ConfigError, InputError
 from forecast.spend.dimensions import LEAF_DIMENSIONS
+from forecast.spend.fiscal import FiscalCalendar, Pattern, Rule, Weekday
+from forecast.spend.zones import check_zone
 
 STORES: Mapping[str, str] = {"s3": "s3", "s3a": "s3", "gs": "gs", "abfss": "azure", "abfs": "azure", "az": "azure"}
 """Schemes of object stores' addresses, and the kind of store."""
@@ -38,6 +40,10 @@ class Settings(BaseSettings):
     records: str | None = Field(default=None, description="SQLAlchemy address of the records; PostgreSQL or SQLite")
     mlflow_tracking_uri: str | None = Field(default=None, description="MLflow tracking store or server")
     fiscal_start: int = Field(default=1, ge=1, le=12, description="first month of the fiscal year")
+    fiscal_pattern: Pattern = Field(default="months", description="what a fiscal quarter is made of: months, or weeks such as 4-4-5")
+    fiscal_week_end: Weekday = Field(default="saturday", description="weekday on which a fiscal year of weeks ends")
+    fiscal_rule: Rule = Field(default="last", description="a year of weeks ends on the last such day of its month or nearest to the month's end")
+    time_zone: str = Field(default="UTC", description="IANA name of the zone in which the company's days begin and end")
     leaf_dimensions: tuple[str, ...] = Field(default=LEAF_DIMENSIONS, min_length=1, description="what one leaf of the hierarchy stands for")
     most_leaves: int = Field(default=2000, ge=1, le=20_000)
     paths: int = Field(default=1000, ge=100, le=10_000, description="simulated futures per snapshot; 500 at most above 1,000 leaves")
@@ -87,6 +93,19 @@ class Settings(BaseSettings):
             if name.endswith("unsafe_rename") or (name.endswith("conditional_put") and value == "disabled"):
                 raise ValueError(f"{name} would let one of two deliveries that come at once overwrite the other")
         return found
+
+    @field_validator("time_zone")
+    @classmethod
+    def _zone(cls, name: str) -> str:
+        try:
+            return check_zone(name)
+        except InputError as error:
+            raise ValueError(str(error)) from None
+
+    @property
+    def calendar(self) -> FiscalCalendar:
+        """The company's calendar."""
+        return FiscalCalendar(self.fiscal_start, self.fiscal_pattern, self.fiscal_week_end, self.fiscal_rule)
 
     @property
     def ledger_address(self) -> str:

@@ -19,6 +19,7 @@ from forecast.paths import overlap
 from forecast.spend.hierarchy import Hierarchy, sum_rows
 from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
+from forecast.spend.zones import UTC, Midnights, midnights, shares
 
 QUANTILES: tuple[float, ...] = (0.01, 0.025, 0.05, 0.1, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.9, 0.95, 0.975, 0.99)
 """Quantiles that a snapshot keeps ready for every node and step."""
@@ -44,7 +45,7 @@ class Snapshot:
     event_effects : mean money that each planned event adds to the paths: columns `event` (id), `leaf`, `step` (row numbers), `effect`; None
     where no event touches them.
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
-    (champion, seed, ledger digest, fiscal_start, …).
+    (champion, seed, ledger digest, fiscal_start, time_zone where it is not UTC, …).
     """
 
     id: str
@@ -89,6 +90,28 @@ class Snapshot:
         """First day that is only known as part of a month."""
         daily = (self.ends - self.starts).astype(int) == 1
         return _day(self.ends[np.flatnonzero(daily)[-1]])
+
+    @property
+    def time_zone(self) -> str:
+        """IANA name of the zone in which the company's days begin and end. Steps and history are days in UTC in any zone."""
+        return str(self.meta.get("time_zone", UTC))
+
+    @cached_property
+    def midnights(self) -> Midnights | None:
+        """When the company's days begin; None where they are the days of bills."""
+        if self.time_zone == UTC:
+            return None
+        day = np.timedelta64(1, "D")
+        return midnights(self.history_ds[0].astype("datetime64[D]") - day, self.ends[-1].astype("datetime64[D]") + day, self.time_zone)
+
+    @cached_property
+    def first_open_day(self) -> date:
+        """The company's first day that is not over at the end of the cutoff: the day after it, or the cutoff itself in the west of UTC."""
+        tomorrow = self.cutoff + timedelta(days=1)
+        if self.midnights is None:
+            return tomorrow
+        seen = np.datetime64(tomorrow, "s")
+        return self.cutoff if self.midnights.of(np.array([tomorrow], dtype="datetime64[D]"))[0] > seen else tomorrow
 
     @cached_property
     def node_history(self) -> NDArray[np.float64]:
@@ -143,7 +166,22 @@ class Snapshot:
 
     def future_weights(self, period: Period) -> NDArray[np.float64]:
         """(n_steps,) share of each future step that lies in the period."""
+        if self.midnights is not None:
+            edges = self.midnights.of(np.array([period.start, period.end], dtype="datetime64[D]"))
+            return self.step_shares(edges[:1], edges[1:])[0]
         return overlap(self.starts, self.ends, np.datetime64(period.start, "D"), np.datetime64(period.end, "D"))
+
+    def step_shares(self, first: NDArray[np.datetime64], last: NDArray[np.datetime64], steps: slice = slice(None)) -> NDArray[np.float64]:
+        """(n_spans, n_steps) share of each future step that lies in the spans of time [first, last), in UTC.
+
+        In the west of UTC the horizon's last day ends some hours after the last step: they count as the last step goes on.
+        """
+        found = shares(self.starts[steps], self.ends[steps], first, last)
+        if steps.stop in {None, len(self.ends)} and found.shape[1]:
+            end, length = self.ends[-1].astype("datetime64[s]"), (self.ends[-1] - self.starts[-1]).astype("timedelta64[s]")
+            beyond = (last.astype("datetime64[s]") - np.maximum(first.astype("datetime64[s]"), end)).astype(np.float64)
+            found[:, -1] += np.maximum(beyond, 0.0) / length.astype(np.float64)
+        return found
 
     def past_slice(self, period: Period) -> slice:
         """Columns of the history that lie in the period."""

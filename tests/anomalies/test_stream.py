@@ -69,4 +69,4 @@ def test_thousands_of_rows_a_second() -> None:
     values = np.random.default_rng(4).normal(0.0, 1.0, 10_000)
     started = time.perf_counter()
     scores(values)
-    assert 10_000 / (time.perf_counter() - started) > 8_000, "goal is 20,000; measured 130,000"
+    assert 10_000 / (time.perf_counter() - started) > 8_000, "goal is 20,000; measured 50,000"

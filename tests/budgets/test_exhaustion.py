@@ -1,57 +1,62 @@
-"""The day on which a budget runs out, against a loop over days."""
+"""The day on which a budget runs out, against a loop over the days of every path."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
 
-from forecast.budgets.exhaustion import NEVER, censored_quantiles, daily, exhaustion_days
+from forecast.budgets.exhaustion import Exhaustion, exhaustion
+from tests.oracles.exhaustion import censored_quantile, exhaustion_day, single_days
+
+LEVELS = (0.1, 0.5, 0.9)
+NO_DAYS = np.zeros(0, dtype=np.int64)
 
 
-def slow_exhaustion_day(past: list[float], path: list[float], budget: float) -> int:
-    """Twin: add day by day until it is too much."""
-    total = 0.0
-    for day, cost in enumerate([*past, *path]):
-        total += cost
-        if total > budget:
-            return day
-    return NEVER
+def found_and_expected(past: list[float], lengths: list[int], costs: list[list[float]], amount: float) -> tuple[Exhaustion, Exhaustion]:
+    """What the fast code and the loop say. costs : a row a step, a column a path."""
+    first = [len(past) + sum(lengths[:step]) for step in range(len(lengths))]
+    paths = np.array(costs, dtype=float).reshape(len(lengths), -1)
+    fast = exhaustion(np.array(past, dtype=float), np.arange(len(past)), paths, np.array(first), np.array(lengths), amount, LEVELS)
+    days = [exhaustion_day([*enumerate(past), *single_days(first, lengths, path)], amount) for path in paths.T.tolist()]
+    share = sum(day is not None for day in days) / len(days)
+    return fast, Exhaustion(share, tuple(censored_quantile(days, level) for level in LEVELS))
 
 
 @given(
     past=st.lists(st.integers(-3, 9), max_size=4),
-    future=st.lists(st.lists(st.integers(-3, 9), min_size=3, max_size=3), min_size=1, max_size=4),
-    budget=st.integers(0, 30),
+    costs=st.lists(st.lists(st.integers(-3, 9), min_size=7, max_size=7), min_size=1, max_size=6),
+    amount=st.integers(1, 40),
 )
-def test_days_are_what_a_loop_finds(past: list[int], future: list[list[int]], budget: int) -> None:
-    paths: NDArray[np.float64] = np.array(future, dtype=float)  # (n_days, 3)
-    found = exhaustion_days(np.array(past, dtype=float), paths, budget)
-    assert found.tolist() == [slow_exhaustion_day([float(c) for c in past], paths[:, k].tolist(), budget) for k in range(3)]
+def test_days_are_what_a_loop_finds(past: list[int], costs: list[list[int]], amount: int) -> None:
+    fast, slow = found_and_expected([float(cost) for cost in past], [1] * len(costs), [[float(cost) for cost in step] for step in costs], amount)
+    assert fast == slow
 
 
-def test_quantile_is_null_where_the_budget_outlives_it() -> None:
-    days = np.array([5, 7, 9, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER])
-    assert censored_quantiles(days, (0.1, 0.3, 0.31, 0.9)) == [5, 9, None, None]
-    assert censored_quantiles(np.full(10, NEVER), (0.1, 0.5)) == [None, None]
+@given(
+    lengths=st.lists(st.sampled_from([1, 2, 4, 8]), min_size=1, max_size=5),
+    data=st.data(),
+    past=st.lists(st.integers(0, 9), max_size=3),
+    amount=st.integers(1, 60),
+)
+def test_steps_of_several_days_are_even_over_their_days(lengths: list[int], data: st.DataObject, past: list[int], amount: int) -> None:
+    # Lengths are powers of two and costs whole numbers, so that the loop's sums are exact and days at the very amount are no matter of rounding.
+    costs = [data.draw(st.lists(st.integers(-6, 30), min_size=9, max_size=9)) for _ in lengths]
+    fast, slow = found_and_expected([float(cost) for cost in past], lengths, [[float(cost) for cost in step] for step in costs], amount + 0.5)
+    assert fast == slow
 
 
-@given(st.lists(st.integers(-1, 30), min_size=1, max_size=40), st.floats(0.01, 0.99))
-def test_quantile_is_the_first_day_by_which_that_share_is_exhausted(days: list[int], level: float) -> None:
-    array = np.array(days)
-    (found,) = censored_quantiles(array, (level,))
-    shares = {day: np.mean((array != NEVER) & (array <= day)) for day in range(31)}
-    expected = next((day for day in range(31) if shares[day] >= level - 1e-12), None)
-    assert found == expected
+def test_day_is_null_where_the_budget_outlives_the_quantile() -> None:
+    costs = np.array([[2.0] * 3 + [0.0] * 7])
+    assert exhaustion(np.zeros(0), NO_DAYS, costs, np.array([5]), np.array([1]), 1.0, (0.1, 0.3, 0.31, 0.9)) == Exhaustion(0.3, (5, 5, None, None))
 
 
-def test_a_month_is_even_over_its_days_and_only_the_days_asked_for_count() -> None:
-    paths = np.array([[10.0, 20.0], [310.0, 620.0]])
-    found = daily(paths, np.array([1.0, 3 / 31]), np.array([1, 31]))
-    assert found.tolist() == [[10.0, 20.0], [10.0, 20.0], [10.0, 20.0], [10.0, 20.0]]
+def test_refund_does_not_undo_that_a_budget_was_used_up() -> None:
+    costs = np.array([[12.0], [-8.0], [1.0]])
+    assert exhaustion(np.zeros(0), NO_DAYS, costs, np.arange(3), np.ones(3, dtype=np.int64), 10.0, (0.5,)) == Exhaustion(1.0, (0,))
 
 
-def test_period_without_days_to_come_is_decided_by_the_past() -> None:
-    assert exhaustion_days(np.array([5.0, 6.0]), np.zeros((0, 4)), 10.0).tolist() == [1, 1, 1, 1]
-    assert exhaustion_days(np.array([5.0, 5.0]), np.zeros((0, 4)), 10.0).tolist() == [NEVER] * 4
+@pytest.mark.parametrize(("past", "expected"), [([5.0, 6.0], Exhaustion(1.0, (1, 1))), ([5.0, 5.0], Exhaustion(0.0, (None, None)))])
+def test_period_without_days_to_come_is_decided_by_the_past(past: list[float], expected: Exhaustion) -> None:
+    assert exhaustion(np.array(past), np.arange(2), np.zeros((0, 4)), NO_DAYS, NO_DAYS, 10.0, (0.1, 0.9)) == expected

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecast.budgets.overrun import budget_at_risk, burn_ratio, expected_overrun, overrun_probability, run_rate, standard_error
+from forecast.budgets.overrun import budget_at_risk, expected_overrun, overrun_probability, standard_error
 from forecast.errors import BudgetError, InputError
 
 money = st.floats(-1e6, 1e6, allow_nan=False)
@@ -81,9 +81,3 @@ def test_expected_overrun_and_budget_at_risk_against_plain_loops() -> None:
     assert expected_overrun(totals, 100.0) == (0 + 0 + 10 + 50) / 4
     assert budget_at_risk(totals, 100.0, 0.9) == pytest.approx(np.quantile(totals, 0.9) - 100.0)
     assert budget_at_risk(totals, 1000.0) == 0.0
-
-
-def test_run_rate_and_burn_ratio() -> None:
-    assert run_rate(300.0, 10.0, 60) == 900.0
-    assert burn_ratio(300.0, 900.0, 30, 90) == pytest.approx(1.0)
-    assert burn_ratio(0.0, 900.0, 0, 90) is None

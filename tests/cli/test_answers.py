@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from forecast.budgets.budget import Budget
 from forecast.commands.console import money, percent, plain
 from forecast.snapshot import Snapshot
 from forecast.spend.periods import parse_period
@@ -71,8 +72,10 @@ def test_wrong_question_is_an_input_error(forecast: Commands, snapshot: Snapshot
 
 
 def test_overrun_of_a_stored_budget_names_it(forecast: Commands, snapshot: Snapshot) -> None:
-    expected = overrun_answer(snapshot, scope=Scope.parse("team=ads"), period=QUARTER, amount=100_000.0)
-    assert forecast("budget", "risk", "ads-q1", "--json").document == {"budget_id": "ads-q1", **json.loads(json.dumps(plain(expected)))}
+    expected = overrun_answer(snapshot, Budget("ads-q1", Scope.parse("team=ads"), QUARTER.start, QUARTER.end, 100_000.0))
+    document = forecast("budget", "risk", "ads-q1", "--json").document
+    assert document == json.loads(json.dumps(plain(expected)))
+    assert (document["budget_id"], document["kind"], document["parent"]) == ("ads-q1", "budget", None)
     told = forecast("budget", "risk", "ads-q1").out
     assert "100,000" in told
     assert "probability of an overrun" in told
@@ -83,7 +86,8 @@ def test_ad_hoc_overrun_is_the_stored_one(forecast: Commands, snapshot: Snapshot
         "budget", "risk", "--scope", "team=ads", "--start", "2027-01-01", "--end", "2027-04-01", "--amount", "100000", "--json"
     ).document
     stored = forecast("budget", "risk", "ads-q1", "--json").document
-    assert {"budget_id": "ads-q1", **ad_hoc} == stored
+    assert {name: stored[name] for name in ad_hoc} == ad_hoc
+    assert set(stored) - set(ad_hoc) == {"budget_id", "name", "owner", "kind", "parent", "repeats"}
 
 
 def test_all_stored_budgets_at_once_leave_out_what_nobody_can_answer(forecast: Commands, snapshot: Snapshot) -> None:
@@ -106,7 +110,8 @@ def test_budgets_of_a_file_are_answered_in_its_order(forecast: Commands, snapsho
     answers = forecast("budget", "risk", "--file", file, "--json").document["budgets"]
     for answer, (scope, start, end, amount) in zip(answers, asked, strict=True):
         days = parse_period(f"{start}..{end}")
-        assert answer == json.loads(json.dumps(plain(overrun_answer(snapshot, scope=Scope.parse(scope), period=days, amount=float(amount)))))
+        budget = Budget("ad-hoc", Scope.parse(scope), days.start, days.end, float(amount))
+        assert answer == json.loads(json.dumps(plain(overrun_answer(snapshot, budget))))
     assert "team=ads" in forecast("budget", "risk", "--file", file).out
 
 
@@ -142,6 +147,7 @@ def test_budget_is_added_listed_replaced_and_removed(forecast: Commands, empty_h
         "budget", "add", "q1", "--scope", "team=ads", "--period", "2027-Q1", "--amount", "5", "--currency", "eur", "--owner", "Ada", "--json"
     ).document
     assert added["currency"] == "EUR"
+    assert added.pop("warnings") == []
     assert forecast("budget", "list", "--json").document == {"budgets": [added]}
     forecast("budget", "add", "q1", "--period", "2027-Q2", "--amount", "7")
     assert [item["amount"] for item in forecast("budget", "list", "--json").document["budgets"]] == [7.0]

@@ -58,7 +58,7 @@ def test_version_is_the_distributions(forecast: Commands) -> None:
         (["predict", "--nope"], "No such option"),
         (["ingest"], "Nothing to ingest"),
         (["demo", "--port", "many"], "valid integer"),
-        (["budget", "add", "x", "--period", "2027-Q1"], "Missing option"),
+        (["budget", "add", "x", "--period", "2027-Q1"], "the amount is missing"),
         (["predict", "--period", "2027-Q9"], "2027-Q9"),
         (["predict"], "--period is missing"),
         (["predict", "--start", "2027-01-01"], "--end is missing"),

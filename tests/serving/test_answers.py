@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from forecast.adapters.snapshots import SnapshotStore
+from forecast.budgets.budget import Budget
 from forecast.config import Settings
 from forecast.serving import answers
 from forecast.snapshot import Snapshot
@@ -78,7 +79,7 @@ def test_forecast_of_a_scope_finer_than_a_leaf_says_that_it_is_derived(client: T
 
 def test_overrun_over_http_is_the_overrun_of_the_workflow(client: TestClient, snapshot: Snapshot) -> None:
     response = client.post("/v1/overrun", json={"scope": "team=ads", "period": "2027-Q1", "amount": 120_000})
-    assert response.json() == overrun_answer(snapshot, scope=Scope.parse("team=ads"), period=QUARTER, amount=120_000.0)
+    assert response.json() == overrun_answer(snapshot, Budget("ad-hoc", Scope.parse("team=ads"), QUARTER.start, QUARTER.end, 120_000.0))
     answers.OverrunAnswer.model_validate_json(response.content)
 
 

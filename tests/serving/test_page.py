@@ -14,6 +14,7 @@ import pytest
 
 from forecast.serving.fan_chart import FanPoint, fan_chart, month_starts, nice_ticks, short_money
 from forecast.serving.page import LINKS, render_page, weekly_points
+from forecast.spend.fiscal import CALENDAR_YEAR
 from forecast.spend.hierarchy import Hierarchy
 from tests.serving.homes import TestClient
 from tests.snapshots_for_tests import CUTOFF, make_snapshot
@@ -72,13 +73,13 @@ def test_weeks_begin_on_monday_and_are_whole() -> None:
 def test_names_of_teams_cannot_write_into_the_page() -> None:
     snapshot = make_snapshot()
     leaves: pd.DataFrame = snapshot.hierarchy.leaves.replace({"team": {"ads": "<script>alert('ads')</script>"}})
-    page = render_page(replace(snapshot, hierarchy=Hierarchy(leaves)), 1)
+    page = render_page(replace(snapshot, hierarchy=Hierarchy(leaves)), CALENDAR_YEAR)
     assert "<script" not in page
     assert "&lt;script&gt;" in page
 
 
 def test_page_of_a_young_company_is_still_a_page() -> None:
-    assert "<h1>" in render_page(make_snapshot(history_days=30, daily=5, months=2, recent_days=7), 1)
+    assert "<h1>" in render_page(make_snapshot(history_days=30, daily=5, months=2, recent_days=7), CALENDAR_YEAR)
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.0, 0.0), (0.0, 123_456_789.0), (-5.0, 7.0), (0.0, 1e-9), (0.0, 1e15)])

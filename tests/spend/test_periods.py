@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forecast.errors import InputError
-from forecast.spend.periods import GRANULARITIES, Granularity, Period, next_quarter, parse_period, quarter_of, split
+from forecast.spend.fiscal import FiscalCalendar
+from forecast.spend.periods import GRANULARITIES, Granularity, Period, next_quarter, parse_period, split
 
 DAYS = st.dates(date(2020, 1, 1), date(2035, 12, 31))
 
@@ -30,7 +31,7 @@ DAYS = st.dates(date(2020, 1, 1), date(2035, 12, 31))
     ],
 )
 def test_period_texts(text: str, fiscal_start: int, start: str, end: str) -> None:
-    assert parse_period(text, fiscal_start) == Period(date.fromisoformat(start), date.fromisoformat(end))
+    assert parse_period(text, FiscalCalendar(fiscal_start)) == Period(date.fromisoformat(start), date.fromisoformat(end))
 
 
 @pytest.mark.parametrize("text", ["", "2027-Q5", "2027-13", "soon", "2027-01-01..2026-01-01", "2027-01-01..2027-01-01", "2025-W54", "0000-Q1"])
@@ -42,17 +43,18 @@ def test_what_is_not_a_period_is_refused(text: str) -> None:
 
 @given(DAYS, st.integers(1, 12))
 def test_next_quarter_starts_after_the_day_and_within_three_months(day: date, fiscal_start: int) -> None:
-    label, period = next_quarter(day, fiscal_start)
+    calendar = FiscalCalendar(fiscal_start)
+    label, period = next_quarter(day, calendar)
     assert day < period.start <= day + timedelta(days=92)
-    assert period == parse_period(label, fiscal_start)
-    year, quarter = quarter_of(period.start, fiscal_start)
+    assert period == parse_period(label, calendar)
+    year, quarter = calendar.quarter_of(period.start)
     assert label == f"{year}-Q{quarter}"
 
 
 @given(DAYS, st.integers(1, 400), st.sampled_from(GRANULARITIES), st.integers(1, 12))
 def test_buckets_cover_a_period_once_and_in_order(start: date, days: int, granularity: Granularity, fiscal_start: int) -> None:
     period = Period(start, start + timedelta(days=days))
-    buckets = split(period, granularity, fiscal_start)
+    buckets = split(period, granularity, FiscalCalendar(fiscal_start))
     assert buckets[0].start == period.start
     assert buckets[-1].end == period.end
     assert all(left.end == right.start for left, right in pairwise(buckets))

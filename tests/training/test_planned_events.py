@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from forecast.budgets.budget import Budget
 from forecast.snapshot import Snapshot
 from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.periods import Period
@@ -80,7 +81,9 @@ def test_an_event_doubles_next_months_spend_of_a_team_in_the_answer(home: Traini
     assert asked(planned, TEAM, november)["total"] == asked(plain, TEAM, november)["total"]
     assert before["events"] == []
     budget = 1.3 * before["total"]["mean"]
-    risks = [overrun_answer(snapshot, scope=TEAM, period=DECEMBER, amount=budget)["overrun_probability"] for snapshot in (plain, planned)]
+    risks = [
+        overrun_answer(snapshot, Budget("ad-hoc", TEAM, DECEMBER.start, DECEMBER.end, budget))["overrun_probability"] for snapshot in (plain, planned)
+    ]
     assert risks[0] < 0.3
     assert risks[1] > 0.9
 

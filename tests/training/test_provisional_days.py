@@ -14,6 +14,7 @@ from forecast.adapters.ledger import Ledger
 from forecast.adapters.records import Records
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.adapters.spend_history import known_until, last_usable_day, read_history
+from forecast.budgets.budget import Budget
 from forecast.company.deliveries import deliveries, known_at
 from forecast.company.generate import Company, generate
 from forecast.config import load_settings
@@ -137,7 +138,7 @@ def test_a_budget_counts_the_days_that_are_not_fully_billed(snapshot: Snapshot) 
     over = Period(dt.date(2026, 6, 1), snapshot.cutoff + dt.timedelta(days=1))
     reading = read_scope(snapshot, Scope(), over)
     between = float(np.median(reading.totals()))
-    risk = overrun_answer(snapshot, scope=Scope(), period=over, amount=between)
+    risk = overrun_answer(snapshot, Budget("ad-hoc", Scope(), over.start, over.end, between))
     assert risk["status"] == "over"
     assert 0.3 < risk["overrun_probability"] < 0.7
     assert risk["probability_exhausted"] == pytest.approx(risk["overrun_probability"], abs=1e-9)

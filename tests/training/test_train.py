@@ -145,7 +145,7 @@ def test_progress_only_goes_forward_and_ends_with_everything_done(trained: Train
     shares = [share for _, share in told if share is not None]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert set(report.seconds) == {"read", "backtest", "fit", "simulate", "snapshot", "track", "promote"}
+    assert set(report.seconds) == {"read", "backtest", "fit", "simulate", "snapshot", "track", "promote", "risks"}
     assert json.loads(json.dumps(report.describe()))["cutoff"] == str(LAST)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from forecast.errors import InputError, OutsideHorizonError, UnknownScopeError
 from forecast.snapshot import Snapshot
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 from forecast.spend.periods import Period, parse_period, period_before
 from forecast.spend.scope import Scope
 from forecast.workflows.explanation import Explanation, explain, explanation_answer, read_comparison
@@ -316,7 +317,7 @@ def test_the_period_before_is_of_the_same_kind(period: str, before: str) -> None
 
 def test_periods_have_the_names_that_people_use() -> None:
     assert [period_name(parse_period(text)) for text in ("2027-Q1", "2026-10", "2026")] == ["2027-Q1", "October 2026", "2026"]
-    assert period_name(parse_period("2027-Q4", 4), 4) == "2027-Q4"
+    assert period_name(parse_period("2027-Q4", FiscalCalendar(4)), FiscalCalendar(4)) == "2027-Q4"
     assert period_name(parse_period("2027-W02")) == "2027-01-11 to 2027-01-18 (exclusive)"
 
 
@@ -337,12 +338,12 @@ def test_what_cannot_be_answered_says_what_can(planted: Snapshot) -> None:
 
 def test_the_comparison_is_said_once_and_whole() -> None:
     first, end = date(2026, 9, 1), date(2026, 10, 1)
-    assert read_comparison(None, None, None, 1) is None
-    assert read_comparison("2026-09", None, None, 1) == read_comparison(None, first, end, 1) == SEPTEMBER
+    assert read_comparison(None, None, None, CALENDAR_YEAR) is None
+    assert read_comparison("2026-09", None, None, CALENDAR_YEAR) == read_comparison(None, first, end, CALENDAR_YEAR) == SEPTEMBER
     with pytest.raises(InputError, match="said twice"):
-        read_comparison("2026-09", first, end, 1)
+        read_comparison("2026-09", first, end, CALENDAR_YEAR)
     with pytest.raises(InputError, match="compare_end is missing"):
-        read_comparison(None, first, None, 1)
+        read_comparison(None, first, None, CALENDAR_YEAR)
 
 
 def test_a_scope_that_nothing_ever_had_is_zero(planted: Snapshot) -> None:

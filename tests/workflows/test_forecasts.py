@@ -13,6 +13,7 @@ import pytest
 from forecast.errors import InputError, OutsideHorizonError, UnknownScopeError
 from forecast.paths import overlap
 from forecast.snapshot import Snapshot
+from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.periods import Period, parse_period, split
 from forecast.spend.scope import Scope
 from forecast.workflows.forecasts import forecast_answer
@@ -118,7 +119,7 @@ def test_period_that_cuts_a_month_takes_its_share_of_days_and_warns(snapshot: Sn
 
 def test_fiscal_quarters_are_the_companys(snapshot: Snapshot) -> None:
     period = Period(date(2027, 1, 1), date(2027, 7, 1))
-    rows = forecast_answer(snapshot, scope=Scope(), period=period, granularity="quarter", fiscal_start=2)["rows"]
+    rows = forecast_answer(snapshot, scope=Scope(), period=period, granularity="quarter", calendar=FiscalCalendar(2))["rows"]
     assert [row["start"] for row in rows] == ["2027-01-01", "2027-02-01", "2027-05-01"]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from forecast.budgets.budget import Budget
 from forecast.snapshot import Snapshot
+from forecast.spend.currency import DatedRate, Rates
+from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.periods import Period, parse_period
 from forecast.spend.scope import Scope
 from forecast.workflows.forecasts import forecast_answer
@@ -66,13 +69,13 @@ def test_budget_of_exactly_that_scope_and_quarter_is_beside_it(snapshot: Snapsho
     answer = quarter_answer(snapshot, budgets=budgets)
     row = answer["rows"][0]
     assert (row["budget_id"], row["budget"]) == ("ads", 115_000.0)
-    assert row["overrun_probability"] == overrun_answer(snapshot, scope=ads, period=QUARTER, amount=115_000.0)["overrun_probability"]
+    assert row["overrun_probability"] == overrun_answer(snapshot, Budget("ad-hoc", ads, QUARTER.start, QUARTER.end, 115_000.0))["overrun_probability"]
     assert answer["rows"][1]["budget"] is None
     assert answer["total"]["budget_id"] == "company"
 
 
 def test_fiscal_quarters_and_other_groups(snapshot: Snapshot) -> None:
-    answer = quarter_answer(snapshot, by=("provider", "ai_model"), fiscal_start=2)
+    answer = quarter_answer(snapshot, by=("provider", "ai_model"), calendar=FiscalCalendar(2))
     assert (answer["quarter"], answer["start"]) == ("2027-Q1", "2027-02-01") or answer["start"] == "2027-02-01"
     assert answer["derived"] == "share"
     assert sum(row["mean"] for row in answer["rows"]) == pytest.approx(answer["total"]["mean"], rel=1e-6)
@@ -87,3 +90,22 @@ def test_history_too_short_for_a_last_quarter_says_so() -> None:
     assert answer["rows"][0]["change"] is None
     assert any("no last quarter" in note for note in answer["notes"])
     json.dumps(answer, allow_nan=False)
+
+
+def test_budget_that_repeats_counts_for_the_quarter_it_has_come_to(snapshot: Snapshot) -> None:
+    third = Budget("ads", Scope.parse("team=ads"), date(2026, 7, 1), date(2026, 10, 1), 115_000.0, repeats="quarter")
+    row = next(row for row in quarter_answer(snapshot, budgets=[third])["rows"] if row["group"] == {"team": "ads"})
+    assert (row["budget"], row["budget_id"]) == (115_000.0, "ads")
+    assert row["overrun_probability"] == overrun_answer(snapshot, third, at=QUARTER.start)["overrun_probability"]
+
+
+def test_budget_in_another_currency_is_converted_or_left_out_with_a_note(snapshot: Snapshot) -> None:
+    euros = Budget("ads", Scope.parse("team=ads"), QUARTER.start, QUARTER.end, 92_000.0, "EUR")
+    rates = Rates.of([DatedRate("EUR", "USD", snapshot.cutoff, Decimal("1.25"))])
+    answer = quarter_answer(snapshot, budgets=[euros], rates=rates)
+    row = next(row for row in answer["rows"] if row["group"] == {"team": "ads"})
+    assert row["budget"] == 115_000.0
+    without = quarter_answer(snapshot, budgets=[euros])
+    assert all(row["budget"] is None for row in without["rows"])
+    assert any("EUR→USD" in note for note in without["notes"])
+    assert not any("EUR→USD" in note for note in answer["notes"])

@@ -137,7 +137,7 @@ def test_budgets_show_both_probabilities(snapshot: Snapshot) -> None:
         Budget("far", Scope.parse("team=ads"), date(2031, 1, 1), date(2031, 2, 1), 1000.0),
     ]
     found = whatif_answer(snapshot, plan({**DOUBLE, "factor": 1.1}), budgets)["budgets"]
-    before = overrun_answer(snapshot, scope=budgets[0].scope, period=QUARTER, amount=budgets[0].amount)
+    before = overrun_answer(snapshot, budgets[0])
     assert found[0]["overrun_probability_before"] == before["overrun_probability"]
     assert found[0]["overrun_probability_after"] > found[0]["overrun_probability_before"]
     assert found[1]["overrun_probability_after"] == found[1]["overrun_probability_before"]

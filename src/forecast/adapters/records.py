@@ -13,10 +13,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from forecast.adapters.budget_records import BudgetRecords
 from forecast.adapters.driver_records import DriverRecords
+from forecast.adapters.incident_records import IncidentRecords
 from forecast.adapters.record_rows import plain, write
 from forecast.adapters.records_schema import (
-    BUDGETS,
     INGESTION_LOG,
     MODEL_VERSIONS,
     PLANNED_EVENTS,
@@ -25,7 +26,6 @@ from forecast.adapters.records_schema import (
     open_engine,
     upgrade,
 )
-from forecast.budgets.budget import Budget
 from forecast.errors import ConfigError, InputError, NotFoundError
 from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.scope import Scope
@@ -87,7 +87,7 @@ class IngestionRecord:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Records(DriverRecords):
+class Records(BudgetRecords, DriverRecords, IncidentRecords):
     """The records at an SQLAlchemy address, upgraded to the newest tables when opened.
 
     Raises ConfigError for an address that is not one, cannot be reached, or holds the tables of a newer program.
@@ -105,43 +105,6 @@ class Records(DriverRecords):
     def close(self) -> None:
         """Give the connections back."""
         self._readers.dispose()
-
-    # Budgets
-
-    def put_budget(self, budget: Budget, *, now: datetime) -> None:
-        """Write a budget, in place of an older one with its id."""
-        values = {
-            "scope": str(budget.scope),
-            "start": budget.start,
-            "end": budget.end,
-            "amount": budget.amount,
-            "currency": budget.currency,
-            "cost": budget.cost,
-            "name": budget.name,
-            "owner": budget.owner,
-            "changed_at": now,
-        }
-        self._upsert(BUDGETS, {"id": budget.id}, values)
-
-    def budget(self, budget_id: str) -> Budget:
-        """The budget with this id; NotFoundError where there is none."""
-        with self._readers.begin() as connection:
-            row = connection.execute(sa.select(BUDGETS).where(BUDGETS.c.id == plain(budget_id))).one_or_none()
-        if row is None:
-            raise _no_budget(budget_id)
-        return _budget(row)
-
-    def budgets(self) -> list[Budget]:
-        """All budgets, by id."""
-        with self._readers.begin() as connection:
-            return [_budget(row) for row in connection.execute(sa.select(BUDGETS).order_by(BUDGETS.c.id))]
-
-    def delete_budget(self, budget_id: str) -> None:
-        """Remove a budget; NotFoundError where there is none."""
-        with self._writers.begin() as connection:
-            removed = connection.execute(sa.delete(BUDGETS).where(BUDGETS.c.id == plain(budget_id))).rowcount
-        if not removed:
-            raise _no_budget(budget_id)
 
     # Planned events
 
@@ -325,21 +288,11 @@ def _fields(record: Any) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__dataclass_fields__}
 
 
-def _budget(row: Any) -> Budget:
-    values = dict(row._mapping)
-    del values["changed_at"]
-    return Budget(**{**values, "scope": Scope.parse(values["scope"])})
-
-
 def _event(row: Any) -> PlannedEvent:
     values = dict(row._mapping)
     del values["changed_at"]
     effect = Effect(values["effect"], values.pop("expected"), values.pop("low"), values.pop("high"))
     return PlannedEvent(**{**values, "effect": effect, "scope": Scope.parse(values["scope"])})
-
-
-def _no_budget(budget_id: str) -> NotFoundError:
-    return NotFoundError(f"No budget has the id {budget_id!r}", field="id", got=budget_id, allowed="an id of the list of budgets")
 
 
 def _no_event(event_id: str) -> NotFoundError:

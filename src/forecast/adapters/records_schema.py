@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from forecast.errors import ConfigError
 
 METADATA = sa.MetaData()
-HEAD = "0003"
+HEAD = "0005"
 """Newest revision in `migrations/versions`; kept here so that an upgraded home need not import Alembic (a test compares)."""
 
 BUSY_SECONDS = 30
@@ -58,6 +58,34 @@ BUDGETS = sa.Table(
     sa.Column("name", sa.Text, nullable=False),
     sa.Column("owner", sa.Text, nullable=False),
     sa.Column("changed_at", Moment, nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False, server_default="budget"),
+    sa.Column("parent", sa.String(100)),
+    sa.Column("repeats", sa.String(16)),
+    sa.Column("phases", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("thresholds", sa.JSON, nullable=False, server_default="[]"),
+    sa.Column("unit", sa.Text, nullable=False, server_default=""),
+    sa.Column("unit_price", sa.Double),
+)
+
+BUDGET_RISKS = sa.Table(
+    "budget_risks",
+    METADATA,
+    sa.Column("budget_id", sa.String(100), sa.ForeignKey("budgets.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("snapshot_id", sa.String(64), primary_key=True),
+    sa.Column("start", sa.Date, primary_key=True),
+    sa.Column("end", sa.Date, nullable=False),
+    sa.Column("cutoff", sa.Date, nullable=False),
+    sa.Column("computed_at", Moment, nullable=False),
+    sa.Column("amount", sa.Double, nullable=False),
+    sa.Column("currency", sa.String(3), nullable=False),
+    sa.Column("spent", sa.Double, nullable=False),
+    sa.Column("mean", sa.Double, nullable=False),
+    sa.Column("p10", sa.Double, nullable=False),
+    sa.Column("p50", sa.Double, nullable=False),
+    sa.Column("p90", sa.Double, nullable=False),
+    sa.Column("overrun_probability", sa.Double, nullable=False),
+    sa.Column("expected_overrun", sa.Double, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
 )
 
 PLANNED_EVENTS = sa.Table(

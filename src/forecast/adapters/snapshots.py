@@ -30,6 +30,7 @@ from forecast.adapters.folders import MANIFEST, canonical, check_files, describe
 from forecast.errors import ArtifactError, InputError, NotFoundError
 from forecast.evaluation.quantiles import sorted_quantiles
 from forecast.snapshot import QUANTILES, Snapshot
+from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.hierarchy import Hierarchy
 from forecast.spend.periods import Period, split
 
@@ -223,9 +224,9 @@ def _write_files(folder: Path, draft: Snapshot) -> None:
 def _totals(draft: Snapshot) -> dict[str, NDArray[Any]]:
     """Means and quantiles of every node's totals over the calendar months and fiscal quarters of the horizon."""
     first = _day(draft.starts[0])
-    fiscal_start = int(draft.meta.get("fiscal_start", 1))
+    calendar = FiscalCalendar.described(draft.meta)
     seen = Period(first, draft.horizon_end)
-    periods = [*split(seen, "month"), *split(seen, "quarter", fiscal_start)]
+    periods = [*split(seen, "month"), *split(seen, "quarter", calendar)]
     weights = np.stack([draft.future_weights(period) for period in periods])  # (n_periods, n_steps)
     quantiles = np.empty((draft.node_paths.shape[0], len(periods), len(QUANTILES)), dtype=np.float32)
     for node, paths in enumerate(draft.node_paths):

@@ -3,46 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-NEVER = -1
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 
-def exhaustion_days(past: NDArray[np.float64], future: NDArray[np.floating], budget: float) -> NDArray[np.int64]:
-    """(n_paths,) number of the day on which cumulative cost first exceeds the budget, 0 is the period's first; -1 where it never does.
+@dataclass(frozen=True)
+class Exhaustion:
+    """probability : share of paths in which the budget is used up by the end. days : for each quantile the number of the day (0 is the period's
+    first) by which at least that share of paths is used up; None where it never comes to that."""
 
-    past : (n_past,) actual cost of the period's days that are over. future : (n_days, n_paths) cost of the days to come.
+    probability: float
+    days: tuple[int | None, ...]
+
+
+def exhaustion(
+    settled: Floats, settled_days: Ints, costs: NDArray[np.floating], first_days: Ints, lengths: Ints, amount: float, quantiles: Sequence[float]
+) -> Exhaustion:
+    """When the cumulative cost first exceeds the amount; exactly the amount does not.
+
+    settled : (m,) costs of the period's beginning that are the same in all paths, one a day; settled_days : (m,) numbers of these days.
+    costs : (n, n_paths) what follows, in order. first_days, lengths : (n,) number of the first day of each of these steps, and its days (at least
+    1); a step of several days is even over them.
     """
-    n_paths = future.shape[1]
-    crossed = np.flatnonzero(np.cumsum(past) > budget)
+    crossed = np.flatnonzero(np.cumsum(settled) > amount)
     if len(crossed):
-        return np.full(n_paths, crossed[0], dtype=np.int64)
-    over = float(past.sum()) + np.cumsum(future, axis=0, dtype=np.float64) > budget
-    if not len(over):
-        return np.full(n_paths, NEVER, dtype=np.int64)
-    return np.where(over.any(axis=0), len(past) + over.argmax(axis=0), NEVER)
-
-
-def daily(paths: NDArray[np.floating], weights: NDArray[np.float64], step_days: NDArray[np.int64]) -> NDArray[np.floating]:
-    """(n_days, n_paths) cost of single days: steps of several days are taken as even over their days.
-
-    paths : (n_steps, n_paths) cost per whole step. weights : (n_steps,) share of each step that counts, in whole days.
-    """
-    days = np.rint(weights * step_days).astype(np.int64)
-    if (step_days == 1).all() and (days == 1).all():
-        return paths
-    return np.repeat(paths / step_days[:, None], days, axis=0)
-
-
-def censored_quantiles(days: NDArray[np.int64], quantiles: Sequence[float]) -> list[int | None]:
-    """For each quantile the first day by which at least that share of paths is exhausted; None where it never gets there."""
-    ordered = np.sort(np.where(days == NEVER, np.iinfo(np.int64).max, days))
-    found: list[int | None] = []
+        return Exhaustion(1.0, (int(settled_days[crossed[0]]),) * len(quantiles))
+    reached = _cumulated(float(settled.sum()), costs)
+    highest = _highest(reached) if (costs < 0).any() else reached
+    n_paths = costs.shape[1]
+    exhausted = np.count_nonzero(highest[1:] > amount, axis=1)  # (n,) paths by the end of each step, never falling
+    days: list[int | None] = []
     for level in quantiles:
         # The least k with k / n ≥ level; rounding guards against 0.1 × 1,000 = 100.00000000000001.
-        rank = int(np.ceil(round(level * len(ordered), 9))) - 1
-        value = int(ordered[max(rank, 0)])
-        found.append(None if value == np.iinfo(np.int64).max else value)
+        needed = max(int(np.ceil(round(level * n_paths, 9))), 1)
+        step = int(np.searchsorted(exhausted, needed))
+        if step == len(exhausted):
+            days.append(None)
+        elif lengths[step] <= 1:
+            days.append(int(first_days[step]))
+        else:
+            days.append(int(first_days[step]) + _day_within(reached[step], highest[step], costs[step], int(lengths[step]), amount, needed))
+    return Exhaustion(float(exhausted[-1]) / n_paths if len(exhausted) else 0.0, tuple(days))
+
+
+def _cumulated(before: float, costs: NDArray[np.floating]) -> Floats:
+    """(n + 1, n_paths) cumulative cost before the first step and after each; a loop, because `cumsum` along the first axis takes thrice as long."""
+    found = np.empty((len(costs) + 1, costs.shape[1]))
+    found[0] = before
+    for step, cost in enumerate(np.asarray(costs)):
+        np.add(found[step], cost, out=found[step + 1])
     return found
+
+
+def _highest(reached: Floats) -> Floats:
+    """The most that each path has reached so far: a refund does not undo that the budget was used up."""
+    found = reached.copy()
+    for step in range(1, len(found)):
+        np.maximum(found[step - 1], found[step], out=found[step])
+    return found
+
+
+def _day_within(before: Floats, highest: Floats, cost: NDArray[np.floating], length: int, amount: float, needed: int) -> int:
+    """Which day of a step of several days (0 is its first) is the first by which so many paths are used up."""
+    parts = np.arange(1, length + 1)[:, None] / length
+    counts = np.count_nonzero((before + cost * parts > amount) | (highest > amount), axis=1)
+    return min(int(np.searchsorted(counts, needed)), length - 1)

@@ -65,18 +65,6 @@ def budget_at_risk(totals: NDArray[np.floating], budget: float, level: float = 0
     return max(float(np.quantile(totals, level)) - budget, 0.0)
 
 
-def run_rate(spent: float, daily_mean: float, days_left: int) -> float:
-    """Period total if the recent daily mean goes on."""
-    return spent + daily_mean * days_left
-
-
-def burn_ratio(spent: float, budget: float, days_over: int, days: int) -> float | None:
-    """Share of the budget used ÷ share of the period elapsed; None before the first day is over."""
-    if days_over <= 0:
-        return None
-    return (spent / budget) / (min(days_over, days) / days)
-
-
 def _column(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values[:, None] if values.ndim == 1 else values
 

@@ -132,10 +132,12 @@ def put_budgets(home: Home, company: Company) -> None:
     from forecast.spend.scope import Scope
 
     now = datetime.now(UTC)
+    budgets = []
     for row in company.budgets.to_dict("records"):
-        days = row["start"].date(), row["end"].date()
-        budget = Budget(str(row["id"]), Scope.parse(str(row["scope"])), *days, float(row["amount"]), str(row["currency"]))
-        home.records.put_budget(budget, now=now)
+        name, scope, days = str(row["id"]), Scope.parse(str(row["scope"])), (row["start"].date(), row["end"].date())
+        parent = None if scope.is_company else name.removesuffix(f"-{scope.clauses[0].values[0]}") + "-company"
+        budgets.append(Budget(name, scope, *days, float(row["amount"]), str(row["currency"]), parent=parent))
+    home.records.put_budgets(budgets, now=now)
 
 
 def ask_first_questions(service: ServiceProcess, timings: Timings) -> dict[str, Any]:
@@ -147,7 +149,7 @@ def ask_first_questions(service: ServiceProcess, timings: Timings) -> dict[str, 
     asked = Questions(service)
     snapshots = asked.get("/v1/snapshots")["snapshots"]
     cutoff = parse_day(next(item["cutoff"] for item in snapshots if item["is_current"]), "cutoff")
-    label, quarter = next_quarter(cutoff, service.settings.fiscal_start)
+    label, quarter = next_quarter(cutoff, service.settings.calendar)
     answers: dict[str, Any] = {}
     with timings.step("questions"):
         answers["forecast"] = asked.post("/v1/forecast", {"period": label, "granularity": "quarter", "group_by": ["team"]})
@@ -199,7 +201,7 @@ class Questions:
 
 def show_demo(document: Mapping[str, Any]) -> None:
     """The four answers in a table each, with the time that they took."""
-    from forecast.commands.budgets import show_overrun
+    from forecast.commands.budget_answers import show_overrun
     from forecast.commands.forecasts import show_forecast, show_whatif
 
     asked = document["answers"]

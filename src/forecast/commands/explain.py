@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from forecast.commands.console import CostOption, JsonOption, ScopeOption, SnapshotOption, emit, group_name, line, money, origin, table
-from forecast.commands.forecasts import EndOption, FiscalOption, PeriodOption, StartOption, read_days, read_fiscal_start
+from forecast.commands.forecasts import EndOption, FiscalOption, PeriodOption, StartOption, read_calendar, read_days
 from forecast.commands.home import Home
 
 MOST_METERS_SHOWN = 6
@@ -44,12 +44,12 @@ def explain(
     from forecast.workflows.explanation import explanation_answer, read_comparison
 
     home = Home()
-    fiscal = read_fiscal_start(fiscal_start, home)
-    days, filtered, groups = read_days(period, start, end, fiscal), Scope.parse(scope), parse_dimensions(by)
+    calendar = read_calendar(fiscal_start, home)
+    days, filtered, groups = read_days(period, start, end, calendar), Scope.parse(scope), parse_dimensions(by)
     first, last = (None if text is None else parse_day(text, name) for text, name in ((compare_start, "compare_start"), (compare_end, "compare_end")))
-    comparison = read_comparison(compare, first, last, fiscal)
+    comparison = read_comparison(compare, first, last, calendar)
     answer = explanation_answer(
-        home.snapshot(cost, snapshot_id), scope=filtered, period=days, comparison=comparison, group_by=groups, fiscal_start=fiscal
+        home.snapshot(cost, snapshot_id), scope=filtered, period=days, comparison=comparison, group_by=groups, calendar=calendar
     )
     emit(answer, as_json, lambda: show_explanation(answer))
 

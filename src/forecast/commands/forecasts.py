@@ -29,9 +29,12 @@ from forecast.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     from forecast.scenarios.plan import Plan
+    from forecast.spend.fiscal import FiscalCalendar
     from forecast.spend.periods import Period
 
-PeriodOption = Annotated[str | None, typer.Option(metavar="PERIOD", help="2027-Q1, 2027-03, 2027-W05 or 2027; quarters and years are fiscal.")]
+PeriodOption = Annotated[
+    str | None, typer.Option(metavar="PERIOD", help="2027-Q1, 2027-03, 2027-P03, 2027-W05 or 2027; quarters, years and P are fiscal.")
+]
 StartOption = Annotated[str | None, typer.Option(metavar="DATE", help="First day, with --end in place of --period.")]
 EndOption = Annotated[str | None, typer.Option(metavar="DATE", help="First day that does not count.")]
 FiscalOption = Annotated[int | None, typer.Option("--fiscal-start", metavar="MM", help="First month of the fiscal year; default from the settings.")]
@@ -43,13 +46,13 @@ def register(app: typer.Typer) -> None:
     app.command("whatif", epilog="Example: forecast whatif plan.toml --json")(whatif)
 
 
-def read_days(period: str | None, start: str | None, end: str | None, fiscal_start: int, *, option: str = "--period") -> Period:
+def read_days(period: str | None, start: str | None, end: str | None, calendar: FiscalCalendar, *, option: str = "--period") -> Period:
     """`period`, or `start` and `end`; InputError where they are said twice, by half, or not at all."""
     from forecast.spend.periods import Period, parse_day, parse_period
 
     allowed = "--period such as 2027-Q1, or both --start and --end"
     if period is not None and start is None and end is None:
-        return parse_period(period, fiscal_start)
+        return parse_period(period, calendar)
     if period is None and start is not None and end is not None:
         return Period(parse_day(start, "start"), parse_day(end, "end"))
     if period is not None:
@@ -58,13 +61,11 @@ def read_days(period: str | None, start: str | None, end: str | None, fiscal_sta
     raise InputError(f"--{missing} is missing: give {allowed}", field=missing, got=None, allowed=allowed)
 
 
-def read_fiscal_start(month: int | None, home: Home) -> int:
-    from forecast.spend.periods import check_fiscal_start
+def read_calendar(month: int | None, home: Home) -> FiscalCalendar:
+    """The company's calendar; `month` in place of the one in which its year begins."""
+    from dataclasses import replace
 
-    if month is None:
-        return home.settings.fiscal_start
-    check_fiscal_start(month)
-    return month
+    return home.settings.calendar if month is None else replace(home.settings.calendar, start=month)
 
 
 def predict(
@@ -89,8 +90,8 @@ def predict(
     from forecast.workflows.forecasts import forecast_answer
 
     home = Home()
-    fiscal = read_fiscal_start(fiscal_start, home)
-    days, wanted, filtered, groups = read_days(period, start, end, fiscal), read_quantiles(quantiles), Scope.parse(scope), parse_dimensions(by)
+    calendar = read_calendar(fiscal_start, home)
+    days, wanted, filtered, groups = read_days(period, start, end, calendar), read_quantiles(quantiles), Scope.parse(scope), parse_dimensions(by)
     answer = forecast_answer(
         home.snapshot(cost, snapshot_id),
         scope=filtered,
@@ -98,7 +99,7 @@ def predict(
         granularity=cast(Granularity, granularity),
         group_by=groups,
         quantiles=wanted,
-        fiscal_start=fiscal,
+        calendar=calendar,
     )
     emit(answer, as_json, lambda: show_forecast(answer))
 
@@ -157,13 +158,15 @@ def quarter(
     from forecast.workflows.quarter import quarter_answer
 
     home = Home()
-    fiscal = read_fiscal_start(fiscal_start, home)
+    calendar = read_calendar(fiscal_start, home)
     groups = parse_dimensions(by)
-    days = None if period is None else parse_period(period, fiscal)
+    days = None if period is None else parse_period(period, calendar)
     if out is not None:
         check_report_path(out)
     snapshot = home.snapshot(cost, snapshot_id)
-    answer = quarter_answer(snapshot, by=groups, period=days, fiscal_start=fiscal, budgets=home.records.budgets())
+    budgets = home.records.budgets()
+    rates = home.rates_for(budgets, snapshot.currency)
+    answer = quarter_answer(snapshot, by=groups, period=days, calendar=calendar, budgets=budgets, rates=rates)
     if out is not None:
         write_quarter_report(answer, out)
         note(f"Report written to {out}")
@@ -196,23 +199,25 @@ def whatif(
     as_json: JsonOption = False,
 ) -> None:
     """Compare a plan with the baseline, path by path: what each lever does, and what that does to budgets."""
-    from forecast.workflows.whatif import whatif_answer
+    from forecast.workflows.whatif import meant_budget, whatif_answer
 
     home = Home()
-    parsed = read_plan(plan, home.settings.fiscal_start)
+    parsed = read_plan(plan, home.settings.calendar)
     snapshot = home.snapshot(cost, snapshot_id)
-    usable = [budget for budget in home.records.budgets() if why_not_usable(budget, snapshot) is None]
-    answer = whatif_answer(snapshot, parsed, usable, fiscal_start=home.settings.fiscal_start)
+    meant = [meant_budget(snapshot, budget, parsed.period, home.settings.calendar) for budget in home.records.budgets()]
+    usable = [budget for budget in meant if why_not_usable(budget, snapshot) is None]
+    rates = home.rates_for(usable, snapshot.currency)
+    answer = whatif_answer(snapshot, parsed, usable, calendar=home.settings.calendar, rates=rates)
     emit(answer, as_json, lambda: show_whatif(answer))
 
 
-def read_plan(path: Path, fiscal_start: int) -> Plan:
+def read_plan(path: Path, calendar: FiscalCalendar) -> Plan:
     """The plan in a TOML file; errors name the file."""
     from forecast.scenarios.plan import parse_plan
 
     text = read_text(path, "plan")
     try:
-        return parse_plan(text, fiscal_start=fiscal_start)
+        return parse_plan(text, calendar=calendar)
     except InputError as error:
         raise PlanError(f"{path}: {error}", field=error.field, got=error.got, allowed=error.allowed) from None
 
@@ -221,8 +226,6 @@ def why_not_usable(budget: Any, snapshot: Any) -> str | None:
     """Why a snapshot has nothing to say about a budget, or None where it has."""
     if budget.cost != snapshot.cost:
         return f"it counts {budget.cost} cost, the snapshot {snapshot.cost}"
-    if budget.currency not in {None, snapshot.currency}:
-        return f"it is in {budget.currency}, the snapshot in {snapshot.currency}"
     if budget.start < snapshot.first_day:
         return f"it begins before the first day of spend {snapshot.first_day}"
     if budget.end <= snapshot.cutoff:

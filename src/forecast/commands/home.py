@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +14,10 @@ if TYPE_CHECKING:
     from forecast.adapters.ledger import Ledger
     from forecast.adapters.records import Records
     from forecast.adapters.snapshots import SnapshotStore
+    from forecast.budgets.budget import Budget
     from forecast.config import Settings
     from forecast.snapshot import Snapshot
+    from forecast.spend.currency import Rates
 
 
 class Home:
@@ -92,14 +96,31 @@ class Home:
             )
         return self.ledger
 
-    def snapshot(self, cost: str = "effective", snapshot_id: str | None = None) -> Snapshot:
-        """The snapshot that answers; NotFoundError says which command makes one."""
+    def rates_for(self, budgets: Iterable[Budget], currency: str) -> Rates | None:
+        """The table of rates, read only where a budget is in another currency than that of the answer."""
+        from forecast.adapters.rates import find_rates
+
+        if all(budget.currency in {None, currency} for budget in budgets):
+            return None
+        return find_rates(self.settings.rates, self.settings.home)
+
+    def snapshot(self, cost: str = "effective", snapshot_id: str | None = None, as_of: date | None = None) -> Snapshot:
+        """The snapshot that answers: by id, the newest whose cutoff is not after `as_of`, or the current one.
+
+        NotFoundError says what there is, or which command makes one.
+        """
         if cost not in {"effective", "billed"}:
             raise InputError(
                 f"cost is not one that is known: got {cost!r}, allowed are effective, billed", field="cost", got=cost, allowed="effective, billed"
             )
         if self.has_records and snapshot_id is not None:
-            return self.snapshots.open(self.records.snapshot(snapshot_id).id)
+            from forecast.adapters.snapshot_index import check_as_of
+
+            return self.snapshots.open(check_as_of(self.records.snapshot(snapshot_id), as_of).id)
+        if self.has_records and as_of is not None and (records := self.records.snapshots(cost)):
+            from forecast.adapters.snapshot_index import newest_as_of
+
+            return self.snapshots.open(newest_as_of(records, cost, as_of).id)
         record = self.records.latest_snapshot(cost) if self.has_records else None
         if record is None:
             others = sorted({other.cost for other in self.records.snapshots()}) if self.has_records else []

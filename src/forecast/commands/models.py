@@ -128,7 +128,21 @@ def _show_accuracy(document: Mapping[str, Any]) -> None:
     ]
     if rows:
         table(f"Totals of {document['record'].get('horizon_days')} days", ["level", "series", "WAPE", "bias", "80 % held", "grade"], rows)
+    _show_overruns(document["record"].get("overruns") or {})
     origin(document)
+
+
+def _show_overruns(levels: Mapping[str, Mapping[str, Any]]) -> None:
+    """How often budgets were overrun of which it had been said with so much probability."""
+    shares = sorted({(one["from"], one["to"]) for facts in levels.values() for one in facts["bins"]})
+    if not shares:
+        return
+    rows = []
+    for level, facts in levels.items():
+        seen = {one["from"]: f"{percent(one['seen'])} of {one['n']:,}" for one in facts["bins"]}
+        rows.append([level, *(seen.get(begin, "–") for begin, _ in shares), percent(facts["calibration_error"]), percent(facts["skill"])])
+    heads = [f"said {100 * begin:.0f}–{100 * end:.0f} %" for begin, end in shares]
+    table("Budgets overrun, of those of which it was said", ["level", *heads, "apart", "skill"], rows)
 
 
 @models.command("list", epilog="Example: forecast models list --json")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from forecast.errors import InputError
 from forecast.evaluation import metrics
 from forecast.evaluation.cutoffs import season_of
+from forecast.evaluation.overruns import overrun_record
 from forecast.evaluation.quantiles import sorted_quantiles
 from forecast.evaluation.summary import QUANTILES, quantile_column, record_of, summarise
 from forecast.paths import SpendPaths, overlap
@@ -66,8 +67,8 @@ class Backtest:
         return summarise(self.rows, by)
 
     def record(self, horizon_days: int = 28) -> dict[str, Any]:
-        """The accuracy record of a snapshot as plain data; see `evaluation.summary.record_of`."""
-        return record_of(self.rows, self.cutoffs, horizon_days, self.freq)
+        """The accuracy record of a snapshot as plain data; see `evaluation.summary.record_of`, and `overruns.overrun_record` for its "overruns"."""
+        return {**record_of(self.rows, self.cutoffs, horizon_days, self.freq), "overruns": overrun_record(self.rows)}
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import Any
 
 from forecast.errors import InputError, PlanError
 from forecast.scenarios.levers import Lever, parse_lever
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 from forecast.spend.periods import Period, parse_day, parse_period
 from forecast.spend.scope import Scope
 
@@ -26,7 +27,7 @@ class Plan:
     name: str = ""
 
 
-def parse_plan(data: Mapping[str, Any] | str, *, fiscal_start: int = 1) -> Plan:
+def parse_plan(data: Mapping[str, Any] | str, *, calendar: FiscalCalendar = CALENDAR_YEAR) -> Plan:
     """A plan from TOML text or plain data: `start` and `end` (or `period = "2027-Q1"`), `scope`, `[[levers]]`.
 
     Raises PlanError that names the lever and the field, what was got and what is allowed.
@@ -42,7 +43,7 @@ def parse_plan(data: Mapping[str, Any] | str, *, fiscal_start: int = 1) -> Plan:
     for name in data:
         if name not in _FIELDS:
             raise PlanError(f"plan has no field {name!r}", field=str(name), got=str(name), allowed=", ".join(_FIELDS))
-    period = _period(data, fiscal_start)
+    period = _period(data, calendar)
     levers = data.get("levers", [])
     if not isinstance(levers, (list, tuple)):
         raise PlanError(f"levers is not a list: got {type(levers).__name__}", field="levers", got=type(levers).__name__, allowed="a list of tables")
@@ -55,14 +56,14 @@ def parse_plan(data: Mapping[str, Any] | str, *, fiscal_start: int = 1) -> Plan:
     return Plan(period, tuple(parse_lever(lever, number, period) for number, lever in enumerate(levers)), scope, str(data.get("name", "")))
 
 
-def _period(data: Mapping[str, Any], fiscal_start: int) -> Period:
+def _period(data: Mapping[str, Any], calendar: FiscalCalendar) -> Period:
     try:
         if data.get("period") is not None:
             if data.get("start") is not None or data.get("end") is not None:
                 raise PlanError(
                     "plan has both a period and start or end", field="period", got=str(data["period"]), allowed="period, or start and end"
                 )
-            return parse_period(str(data["period"]), fiscal_start)
+            return parse_period(str(data["period"]), calendar)
         for name in ("start", "end"):
             if data.get(name) is None:
                 raise PlanError(f"plan has no {name}", field=name, got=None, allowed="YYYY-MM-DD")

@@ -30,6 +30,7 @@ class Heading(Answer):
     cutoff: date = Field(description="last day that the forecaster saw")
     currency: str
     cost: str
+    time_zone: str | None = Field(default=None, description="zone in which the answer's days begin; left out where it is UTC")
 
 
 class ForecastRow(Distribution):
@@ -128,22 +129,98 @@ class ExhaustionDay(Answer):
     p90: date | None
 
 
+class Conversion(Answer):
+    """An amount that was given in another currency. rate : decimal text, because a number would not be the rate that was used."""
+
+    model_config = ConfigDict(extra="allow", populate_by_name=True)
+
+    from_: str = Field(alias="from")
+    to: str
+    amount: float
+    rate: str
+    day: date
+    source: str
+    way: str
+
+
+class AtRisk(Answer):
+    """What a high quantile of the total is above the amount."""
+
+    p90: float
+    p95: float
+
+
+class ThresholdStanding(Answer):
+    """A condition on the answer. at, value : in the budget's own currency or unit."""
+
+    threshold: str
+    measure: str
+    level: str
+    at: float | date
+    percent: bool
+    value: float | date | None
+    reached: bool
+
+
+class OverrunPhase(Distribution):
+    """What was planned for a part of the period, and what it will come to."""
+
+    start: date
+    end: date
+    amount: float
+    spent: float
+    overrun_probability: float
+    expected_overrun: float
+    cumulative_amount: float
+    cumulative_overrun_probability: float
+
+
+class KnownMoney(Answer):
+    """A part of the total that is known beforehand or came once."""
+
+    kind: str = Field(description="one_off, recurring, commitment, licence or event")
+    name: str
+    start: date
+    end: date
+    amount: float | None
+    in_bill: bool
+
+
 class OverrunAnswer(Heading):
-    """The chance that the period's total exceeds the amount, and when."""
+    """The chance that the period's total exceeds the amount, and when. Of a stored budget also whose it is; of a balance also what is left."""
 
     scope: str
     start: date
     end: date
     amount: float
+    converted: Conversion | None
+    status: str = Field(description="ahead, running or over")
+    state: str = Field(description="ok, warn or act, by its thresholds")
     spent: float
+    spent_settled: float
+    spent_provisional: float = Field(description="billed of days whose bill is expected to change yet")
+    pending: Distribution | None
     overrun_probability: float = Field(ge=0, le=1)
     standard_error: float
     expected_overrun: float
+    budget_at_risk: AtRisk
     total: Distribution
     run_rate: float | None
-    burn_ratio: float | None
+    burn_ratio: float | None = Field(description="used ÷ planned for the days that are over")
+    planned_to_date: float
+    daily_allowance: float | None
     probability_exhausted: float
     exhaustion_day: ExhaustionDay
+    thresholds: list[ThresholdStanding]
+    phases: list[OverrunPhase]
+    known: list[KnownMoney]
+    balance: dict[str, Any] | None = None
+    budget_id: str | None = None
+    name: str | None = None
+    owner: str | None = None
+    kind: str | None = None
+    parent: str | None = None
+    repeats: str | None = None
 
 
 class AnomalyAnswerRow(Answer):
@@ -181,8 +258,13 @@ class SpendReport(Answer):
     quarantined: int
 
 
+class BudgetPhase(Answer):
+    start: date
+    amount: float
+
+
 class BudgetAnswer(Answer):
-    """A budget."""
+    """A budget. `warnings` only where it was put: what does not fit with the budgets around it."""
 
     id: str
     scope: str
@@ -193,6 +275,14 @@ class BudgetAnswer(Answer):
     cost: str
     name: str
     owner: str
+    kind: str
+    parent: str | None
+    repeats: str | None
+    phases: list[BudgetPhase]
+    thresholds: list[str]
+    unit: str
+    unit_price: float | None
+    warnings: list[str] | None = None
 
 
 class BudgetList(Answer):

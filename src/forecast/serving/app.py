@@ -12,10 +12,24 @@ from fastapi.exceptions import RequestValidationError
 
 from forecast.errors import ForecastError
 from forecast.serving.problems import HttpProblemError, handle_forecast_error, handle_http_problem, handle_request_validation
-from forecast.serving.routes import anomalies, budgets, drivers, events, explain, forecasts, overruns, pages, record, spend, whatif
+from forecast.serving.routes import (
+    anomalies,
+    budget_gate,
+    budget_tree,
+    budgets,
+    drivers,
+    events,
+    explain,
+    forecasts,
+    overruns,
+    pages,
+    record,
+    spend,
+    whatif,
+)
 from forecast.serving.stores import Stores
 
-NOUNS = (spend, forecasts, explain, overruns, anomalies, whatif, budgets, events, drivers, record, pages)
+NOUNS = (spend, forecasts, explain, overruns, anomalies, whatif, budgets, budget_gate, budget_tree, events, drivers, record, pages)
 
 
 def create_app(stores: Stores | None = None) -> FastAPI:

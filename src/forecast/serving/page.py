@@ -9,6 +9,7 @@ from typing import Any
 
 from forecast.serving.fan_chart import FanPoint, fan_chart
 from forecast.snapshot import Snapshot
+from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.periods import Period, next_quarter
 from forecast.spend.scope import Scope
 from forecast.workflows.forecasts import forecast_answer
@@ -52,13 +53,13 @@ LINKS: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def render_page(snapshot: Snapshot, fiscal_start: int) -> str:
+def render_page(snapshot: Snapshot, calendar: FiscalCalendar) -> str:
     """The page of a snapshot."""
-    label, quarter = next_quarter(snapshot.cutoff, fiscal_start)
+    label, quarter = next_quarter(snapshot.cutoff, calendar)
     heading = (
         f"<p>{escape(snapshot.cost)} cost in {escape(snapshot.currency)}, known up to {snapshot.cutoff} · snapshot {_snapshot_link(snapshot)}</p>"
     )
-    return _document(heading + _fan(snapshot) + _quarter(snapshot, label, quarter, fiscal_start) + _links())
+    return _document(heading + _fan(snapshot) + _quarter(snapshot, label, quarter, calendar) + _links())
 
 
 def render_empty_page() -> str:
@@ -102,11 +103,11 @@ def _monday_from(day: date) -> date:
     return day + timedelta(days=-day.weekday() % 7)
 
 
-def _quarter(snapshot: Snapshot, label: str, quarter: Period, fiscal_start: int) -> str:
+def _quarter(snapshot: Snapshot, label: str, quarter: Period, calendar: FiscalCalendar) -> str:
     if quarter.end > snapshot.horizon_end:
         return ""
     groups = ("team",) if "team" in snapshot.hierarchy.dimensions else ()
-    answer = forecast_answer(snapshot, scope=Scope(), period=quarter, granularity="quarter", group_by=groups, fiscal_start=fiscal_start)
+    answer = forecast_answer(snapshot, scope=Scope(), period=quarter, granularity="quarter", group_by=groups, calendar=calendar)
     total = answer["total"]
     cards = [
         ("Expected (mean)", money(total["mean"])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import date
 from typing import Any, cast
@@ -13,8 +13,12 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecast.adapters.rates import find_rates
+from forecast.budgets.budget import Budget
+from forecast.errors import ConfigError, InputError
 from forecast.serving.stores import Stores
 from forecast.snapshot import Snapshot
+from forecast.spend.currency import Rates
 from forecast.spend.scope import Scope
 
 
@@ -40,6 +44,17 @@ async def answered(
         found = to_json(compute()) if is_quick else await stores.run(lambda: to_json(compute()))
         stores.answers.put(key, found)
     return Response(found, media_type="application/json")
+
+
+def rates_for(stores: Stores, budgets: Iterable[Budget], currency: str) -> Rates | None:
+    """The table of rates, read (blocking) only where a budget is in another currency than that of the answer."""
+    if all(budget.currency in {None, currency} for budget in budgets):
+        return None
+    try:
+        return find_rates(stores.settings.rates, stores.settings.home)
+    except InputError as error:
+        # The operator's file, not the caller's question.
+        raise ConfigError(f"A file of the settings cannot be used: {error}") from error
 
 
 def is_ready_node(snapshot: Snapshot, scope: Scope) -> bool:

@@ -8,10 +8,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PlainValidator, StringConstraints, WithJsonSchema
 
-from forecast.budgets.budget import Budget
+from forecast.budgets.budget import MOST_PHASES, MOST_THRESHOLDS, Budget, Phase
+from forecast.budgets.budget_rows import amount_of
+from forecast.budgets.entry import check_entry
+from forecast.budgets.thresholds import Threshold
 from forecast.errors import InputError
 from forecast.serving.problems import clipped
 from forecast.spend.dimensions import parse_dimensions
+from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.periods import Period, parse_day, parse_period
 from forecast.spend.scope import Scope
 from forecast.workflows.explanation import read_comparison
@@ -157,15 +161,15 @@ class PeriodChoice(SnapshotChoice):
     start: date | None = Field(default=None, examples=["2027-01-01"])
     end: date | None = Field(default=None, description="first day that does not count", examples=["2027-04-01"])
 
-    def days(self, fiscal_start: int) -> Period:
+    def days(self, calendar: FiscalCalendar) -> Period:
         """The days asked for; InputError where they are said twice, by half, or not at all."""
-        return read_period(self.period, self.start, self.end, fiscal_start)
+        return read_period(self.period, self.start, self.end, calendar)
 
 
-def read_period(period: str | None, start: date | None, end: date | None, fiscal_start: int) -> Period:
+def read_period(period: str | None, start: date | None, end: date | None, calendar: FiscalCalendar) -> Period:
     """`period`, or `start` and `end`; exactly one of the two."""
     if period is not None and start is None and end is None:
-        return parse_period(period, fiscal_start)
+        return parse_period(period, calendar)
     if period is None and start is not None and end is not None:
         return Period(start, end)
     allowed = 'period such as "2027-Q1", or both start and end'
@@ -194,6 +198,10 @@ class OverrunRequest(PeriodChoice):
 
     budget_id: Text | None = None
     amount: Amount | None = None
+    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = Field(
+        default=None, description="of the amount; another one than the ledger's is converted at the rate of the cutoff"
+    )
+    at: date | None = Field(default=None, description="of a stored budget that repeats: the occurrence that holds this day")
 
 
 class ExplainRequest(PeriodChoice):
@@ -206,9 +214,9 @@ class ExplainRequest(PeriodChoice):
     compare_end: date | None = Field(default=None, description="first day that does not count")
     group_by: GroupBy = Field(default=(), description="leaf dimensions of the rows")
 
-    def comparison(self, fiscal_start: int) -> Period | None:
+    def comparison(self, calendar: FiscalCalendar) -> Period | None:
         """The period to compare with, None for the one before; InputError where it is said twice or by half."""
-        return read_comparison(self.compare, self.compare_start, self.compare_end, fiscal_start)
+        return read_comparison(self.compare, self.compare_start, self.compare_end, calendar)
 
 
 class AnomalyRow(Asked):
@@ -253,21 +261,71 @@ class WhatIfRequest(PeriodChoice):
     compare_to: None = Field(default=None, description="reserved for named scenarios")
 
 
+class PhaseBody(Asked):
+    """What is planned from a day to the next phase, or to the end."""
+
+    start: date
+    amount: float = Field(ge=0, le=LARGEST_AMOUNT)
+
+
 class BudgetBody(Asked):
     """A budget as it is put: its id is in the path."""
 
-    model_config = ConfigDict(json_schema_extra={"examples": [{"scope": "team=ads", "period": "2027-Q1", "amount": 250000, "owner": "ads-leads"}]})
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"scope": "team=ads", "period": "2027-Q1", "amount": 250000, "owner": "ads-leads"},
+                {
+                    "scope": "team=ads",
+                    "period": "2027-01",
+                    "repeats": "month",
+                    "amount": 80000,
+                    "parent": "company",
+                    "phases": [{"start": "2027-01-01", "amount": 30000}, {"start": "2027-01-11", "amount": 50000}],
+                    "thresholds": ["probability>=30%:warn", "actual>=80%:act"],
+                },
+            ]
+        }
+    )
 
     scope: ScopeField = Scope()
     period: Text | None = None
     start: date | None = None
     end: date | None = None
-    amount: Amount
+    amount: Amount | None = Field(default=None, description="without it what the phases add up to")
     currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] | None = None
     cost: Cost = "effective"
     name: Text = ""
     owner: Text = ""
+    kind: Literal["budget", "experiment", "balance"] = "budget"
+    parent: Text | None = Field(default=None, description="id of the budget that it is a part of")
+    repeats: Literal["month", "quarter", "year"] | None = Field(default=None, description="it begins anew with each")
+    phases: Annotated[tuple[PhaseBody, ...], Field(max_length=MOST_PHASES)] = ()
+    thresholds: Annotated[tuple[Text, ...], Field(max_length=MOST_THRESHOLDS, examples=[["probability>=30%:warn", "exhaustion<2027-03-01:act"]])] = ()
+    unit: Text = Field(default="", description="of a balance that is not kept in money")
+    unit_price: Amount | None = Field(default=None, description="what one unit is worth")
 
-    def budget(self, budget_id: str, fiscal_start: int) -> Budget:
-        days = read_period(self.period, self.start, self.end, fiscal_start)
-        return Budget(budget_id, self.scope, days.start, days.end, self.amount, self.currency, self.cost, self.name, self.owner)
+    def budget(self, budget_id: str, calendar: FiscalCalendar) -> Budget:
+        """The budget; InputError and BudgetError for what cannot be."""
+        days = read_period(self.period, self.start, self.end, calendar)
+        phases = tuple(Phase(phase.start, phase.amount) for phase in self.phases)
+        budget = Budget(
+            budget_id,
+            self.scope,
+            days.start,
+            days.end,
+            amount_of(self.amount, phases),
+            self.currency,
+            self.cost,
+            self.name.strip(),
+            self.owner.strip(),
+            self.kind,
+            self.parent,
+            self.repeats,
+            phases,
+            tuple(Threshold.parse(text) for text in self.thresholds),
+            self.unit.strip(),
+            self.unit_price,
+        )
+        check_entry(budget, calendar)
+        return budget

@@ -24,12 +24,14 @@ from forecast.adapters.object_store import reaching
 from forecast.adapters.rates import find_rates
 from forecast.adapters.records import Records, SnapshotRecord
 from forecast.adapters.rules import load_rules
+from forecast.adapters.snapshot_index import check_as_of, newest_as_of
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.config import Settings
 from forecast.errors import ConfigError, ForecastError, InputError, NotFoundError
 from forecast.serving.problems import HttpProblemError
 from forecast.snapshot import Snapshot
 from forecast.spend.scope import Scope
+from forecast.workflows import known_costs
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("forecast.serving")
@@ -80,7 +82,8 @@ class AnswerCache:
 def _prepare(snapshot: Snapshot) -> None:
     """Compute what every answer reads here, on the opening thread, and not within the first answer."""
     snapshot.hierarchy.node_of(Scope())
-    snapshot.node_history.sum()
+    snapshot.expected_node_history.sum()
+    known_costs.prepare(snapshot)
 
 
 def _size(key: tuple[str, str, str], answer: bytes) -> int:
@@ -195,17 +198,7 @@ class Stores:
             return False
 
     def _chosen(self, cost: str, as_of: date | None, snapshot_id: str | None) -> Snapshot:
-        if snapshot_id is not None:
-            record = self.records.snapshot(snapshot_id)
-            if as_of is not None and record.cutoff > as_of:
-                raise NotFoundError(
-                    f"Snapshot {record.id[:12]} has its cutoff on {record.cutoff}, after as_of {as_of}",
-                    field="as_of",
-                    got=str(as_of),
-                    allowed=f"{record.cutoff} or later",
-                )
-        else:
-            record = self._record_as_of(cost, as_of)
+        record = self._record_as_of(cost, as_of) if snapshot_id is None else check_as_of(self.records.snapshot(snapshot_id), as_of)
         with self._lock:
             return self._opened(record.id)
 
@@ -213,16 +206,7 @@ class Stores:
         records = self.records.snapshots(cost)
         if not records:
             raise self._nothing_of(cost)
-        usable = [record for record in records if as_of is None or record.cutoff <= as_of]
-        if not usable:
-            oldest = min(record.cutoff for record in records)
-            raise NotFoundError(
-                f"No snapshot has a cutoff on or before {as_of}; the oldest of cost {cost} is of {oldest}",
-                field="as_of",
-                got=str(as_of),
-                allowed=f"{oldest} or later",
-            )
-        return max(usable, key=lambda record: (record.cutoff, record.created_at))
+        return newest_as_of(records, cost, as_of)
 
     def _nothing_of(self, cost: str) -> Exception:
         others = sorted({record.cost for record in self.records.snapshots()})

@@ -27,11 +27,11 @@ class Hierarchy:
     leaves: pd.DataFrame
     levels: tuple[tuple[str, ...], ...] = LEVELS
 
-    @property
+    @cached_property
     def dimensions(self) -> tuple[str, ...]:
         return tuple(map(str, self.leaves.columns))
 
-    @property
+    @cached_property
     def leaf_ids(self) -> tuple[str, ...]:
         return tuple(map(str, self.leaves.index))
 
@@ -93,23 +93,38 @@ class Hierarchy:
         """
         mask = np.ones(len(self.leaves), dtype=bool)
         for clause in scope.clauses:
-            if clause.dimension not in self.leaves.columns:
+            if clause.dimension not in self._codes:
                 continue
-            column = self.leaves[clause.dimension]
-            known = set(column)
+            places, codes = self._codes[clause.dimension]
+            wanted = np.zeros(len(places), dtype=bool)
             for value in clause.values:
-                if value not in known:
-                    raise unknown_value(clause.dimension, value, sorted(known))
-            inside = column.isin(clause.values).to_numpy()
-            mask &= ~inside if clause.exclude else inside
+                if value not in places:
+                    raise unknown_value(clause.dimension, value, sorted(places))
+                wanted[places[value]] = True
+            mask &= ~wanted[codes] if clause.exclude else wanted[codes]
         return mask
+
+    @cached_property
+    def _codes(self) -> dict[str, tuple[dict[str, int], NDArray[np.int64]]]:
+        """For each leaf dimension the numbers of its values, and (n_leaves,) the number of each leaf's value."""
+        found: dict[str, tuple[dict[str, int], NDArray[np.int64]]] = {}
+        for name in self.leaves.columns:
+            codes, values = pd.factorize(self.leaves[name])
+            found[str(name)] = {str(value): place for place, value in enumerate(values)}, codes.astype(np.int64)
+        return found
 
 
 def sum_rows(values: NDArray[np.floating], rows: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Sum of some rows in float64; a loop, because fancy indexing copies (measured: 34 ms against 9 ms for 200 rows)."""
-    total = np.zeros(values.shape[1:], dtype=np.float64)
+    """Sum of some rows in float64; a loop, because fancy indexing copies (measured: 34 ms against 9 ms for 200 rows).
+
+    Rows are widened before they are added: one add of two types takes half as long again.
+    """
+    plain = np.asarray(values)
+    total = np.zeros(plain.shape[1:], dtype=np.float64)
+    widened = np.empty_like(total)
     for row in rows:
-        total += values[row]
+        widened[...] = plain[row]
+        total += widened
     return total
 
 

@@ -1,74 +1,39 @@
-"""Calendar and fiscal periods as half-open day ranges [start, end).
-
-A fiscal year is named after the calendar year in which it ends: with `fiscal_start=4`, 2027-Q1 is April to June 2026.
-With the default `fiscal_start=1` fiscal and calendar years are the same.
-"""
+"""Calendar and fiscal periods as half-open day ranges [start, end): read from text, cut into buckets, compared with the one before."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Literal
+from datetime import date, timedelta
 
 from forecast.errors import InputError
+from forecast.spend.days import GRANULARITIES, Granularity, Period, add_months, check_granularity, parse_day
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 
-Granularity = Literal["hour", "day", "week", "month", "quarter", "year"]
-GRANULARITIES: tuple[Granularity, ...] = ("day", "week", "month", "quarter", "year")
+__all__ = ["GRANULARITIES", "Granularity", "Period", "add_months", "next_quarter", "parse_day", "parse_period", "period_before", "split"]
 
 _QUARTER = re.compile(r"^(\d{4})-?Q([1-4])$", re.IGNORECASE)
+_FISCAL_MONTH = re.compile(r"^(\d{4})-?P(0[1-9]|1[0-2])$", re.IGNORECASE)
+_FISCAL_WEEK = re.compile(r"^(\d{4})-?FW(\d{2})$", re.IGNORECASE)
 _MONTH = re.compile(r"^(\d{4})-(\d{2})$")
 _WEEK = re.compile(r"^(\d{4})-?W(\d{2})$", re.IGNORECASE)
 _YEAR = re.compile(r"^(\d{4})$")
-_ALLOWED = "2027-Q1, 2027-03, 2027-W05, 2027 or START..END with days such as 2027-01-01..2027-04-01"
+_ALLOWED = "2027-Q1, 2027-03, 2027-P03, 2027-W05, 2027 or START..END with days such as 2027-01-01..2027-04-01"
 
 
-@dataclass(frozen=True, order=True)
-class Period:
-    """Days from `start` up to, not including, `end`."""
+def parse_period(text: str, calendar: FiscalCalendar = CALENDAR_YEAR) -> Period:
+    """A period from `2027-Q1`, `2027-03`, `2027-P03`, `2027-W05`, `2027-FW05`, `2027` or `2027-01-01..2027-04-01` (end exclusive).
 
-    start: date
-    end: date
-
-    def __post_init__(self) -> None:
-        if self.end <= self.start:
-            raise InputError(
-                f"Period is reversed or empty: start {self.start}, end {self.end}; the end is exclusive and must be later than the start",
-                field="end",
-                got=str(self.end),
-                allowed=f"a day after {self.start}",
-            )
-
-    @property
-    def days(self) -> int:
-        return (self.end - self.start).days
-
-    def __str__(self) -> str:
-        return f"{self.start}..{self.end}"
-
-
-def parse_day(text: str | date | datetime, field: str = "date") -> date:
-    """A day from ISO text or a date; a time stamp counts on its UTC day."""
-    if isinstance(text, datetime):
-        return text.date()
-    if isinstance(text, date):
-        return text
-    try:
-        return date.fromisoformat(text.strip()[:10]) if len(text.strip()) == 10 else datetime.fromisoformat(text.strip()).date()
-    except (ValueError, AttributeError):
-        raise InputError(f"{field} is not a day: got {text!r}, allowed is YYYY-MM-DD", field=field, got=text, allowed="YYYY-MM-DD") from None
-
-
-def parse_period(text: str, fiscal_start: int = 1) -> Period:
-    """A period from `2027-Q1`, `2027-03`, `2027-W05`, `2027` or `2027-01-01..2027-04-01` (end exclusive).
-
-    Quarters and years are fiscal where `fiscal_start` (month 1..12) is not 1; weeks are ISO weeks; months are calendar months.
+    Quarters and years are those of `calendar`. `2027-03` is always March and `2027-P03` always the fiscal year's third period; `2027-W05` is
+    always the ISO week and `2027-FW05` the fifth week of a fiscal year of weeks.
     """
-    check_fiscal_start(fiscal_start)
     text = text.strip()
     try:
         if match := _QUARTER.match(text):
-            return fiscal_quarter(int(match[1]), int(match[2]), fiscal_start)
+            return calendar.quarter(int(match[1]), int(match[2]))
+        if match := _FISCAL_MONTH.match(text):
+            return calendar.month(int(match[1]), int(match[2]))
+        if match := _FISCAL_WEEK.match(text):
+            return calendar.week(int(match[1]), int(match[2]))
         if match := _MONTH.match(text):
             first = date(int(match[1]), int(match[2]), 1)
             return Period(first, add_months(first, 1))
@@ -76,8 +41,7 @@ def parse_period(text: str, fiscal_start: int = 1) -> Period:
             monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
             return Period(monday, monday + timedelta(days=7))
         if match := _YEAR.match(text):
-            first = fiscal_quarter(int(match[1]), 1, fiscal_start).start
-            return Period(first, add_months(first, 12))
+            return calendar.year(int(match[1]))
         if ".." in text:
             start, end = text.split("..", 1)
             return Period(parse_day(start, "start"), parse_day(end, "end"))
@@ -87,30 +51,18 @@ def parse_period(text: str, fiscal_start: int = 1) -> Period:
     raise InputError(f"period is not one that is known: got {text!r}, allowed is {_ALLOWED}", field="period", got=text, allowed=_ALLOWED)
 
 
-def fiscal_quarter(year: int, quarter: int, fiscal_start: int = 1) -> Period:
-    """Quarter 1..4 of the fiscal year named `year`."""
-    first_year = year if fiscal_start == 1 else year - 1
-    start = add_months(date(first_year, fiscal_start, 1), 3 * (quarter - 1))
-    return Period(start, add_months(start, 3))
-
-
-def quarter_of(day: date, fiscal_start: int = 1) -> tuple[int, int]:
-    """(fiscal year, quarter) that `day` lies in."""
-    months = (day.month - fiscal_start) % 12
-    starts_in = day.year if day.month >= fiscal_start else day.year - 1
-    return (starts_in if fiscal_start == 1 else starts_in + 1), months // 3 + 1
-
-
-def next_quarter(day: date, fiscal_start: int = 1) -> tuple[str, Period]:
+def next_quarter(day: date, calendar: FiscalCalendar = CALENDAR_YEAR) -> tuple[str, Period]:
     """Label and days of the first fiscal quarter that starts after `day`."""
-    check_fiscal_start(fiscal_start)
-    year, quarter = quarter_of(day, fiscal_start)
+    year, quarter = calendar.quarter_of(day)
     year, quarter = (year + 1, 1) if quarter == 4 else (year, quarter + 1)
-    return f"{year}-Q{quarter}", fiscal_quarter(year, quarter, fiscal_start)
+    return f"{year}-Q{quarter}", calendar.quarter(year, quarter)
 
 
-def period_before(period: Period) -> Period:
-    """The period before: as many months where a period is made of whole months, else as many days."""
+def period_before(period: Period, calendar: FiscalCalendar = CALENDAR_YEAR) -> Period:
+    """The period before: as many fiscal periods or months where it is made of whole ones, else as many days."""
+    earlier = calendar.before(period)
+    if earlier is not None:
+        return earlier
     if period.start.day == period.end.day == 1:
         months = (period.end.year - period.start.year) * 12 + period.end.month - period.start.month
         if period.start.year * 12 + period.start.month - 1 - months >= 12:
@@ -119,50 +71,12 @@ def period_before(period: Period) -> Period:
     return Period(period.start - min(days, period.start - date.min), period.start)
 
 
-def check_fiscal_start(month: int) -> None:
-    if not 1 <= month <= 12:
-        raise InputError(f"fiscal_start is not a month: got {month}, allowed is 1 to 12", field="fiscal_start", got=month, allowed="1 to 12")
-
-
-def add_months(day: date, months: int) -> date:
-    """First-of-month arithmetic: the day of the month is kept, which callers only use with days up to 28."""
-    index = day.year * 12 + day.month - 1 + months
-    return date(index // 12, index % 12 + 1, day.day)
-
-
-def floor_to(day: date, granularity: Granularity, fiscal_start: int = 1) -> date:
-    """First day of the bucket that `day` lies in; weeks start on Monday."""
-    if granularity == "week":
-        return day - timedelta(days=day.weekday())
-    if granularity == "month":
-        return day.replace(day=1)
-    if granularity == "quarter":
-        return fiscal_quarter(*quarter_of(day, fiscal_start), fiscal_start).start
-    if granularity == "year":
-        return fiscal_quarter(quarter_of(day, fiscal_start)[0], 1, fiscal_start).start
-    return day
-
-
-def _next(day: date, granularity: Granularity) -> date:
-    if granularity == "day":
-        return day + timedelta(days=1)
-    if granularity == "week":
-        return day + timedelta(days=7)
-    return add_months(day, {"month": 1, "quarter": 3, "year": 12}[granularity])
-
-
-def split(period: Period, granularity: Granularity, fiscal_start: int = 1) -> list[Period]:
+def split(period: Period, granularity: Granularity, calendar: FiscalCalendar = CALENDAR_YEAR) -> list[Period]:
     """Buckets of the calendar that cover `period`, the first and last clipped to it."""
-    if granularity not in GRANULARITIES:
-        raise InputError(
-            f"granularity is not one that is known: got {granularity!r}, allowed are {', '.join(GRANULARITIES)}",
-            field="granularity",
-            got=granularity,
-            allowed=", ".join(GRANULARITIES),
-        )
-    buckets, start = [], floor_to(period.start, granularity, fiscal_start)
+    check_granularity(granularity)
+    buckets, start = [], period.start
     while start < period.end:
-        end = _next(start, granularity)
-        buckets.append(Period(max(start, period.start), min(end, period.end)))
+        end = min(calendar.bucket(start, granularity).end, period.end)
+        buckets.append(Period(start, end))
         start = end
     return buckets

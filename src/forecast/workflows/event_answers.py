@@ -27,19 +27,51 @@ def events_within(snapshot: Snapshot, scope: Scope, period: Period) -> list[dict
     effect : mean money that the event adds to the answer, of the days to come; null where there is none but the bills': its days are over,
     or it lasts and they have learnt it. Raises what reading the scope raises.
     """
-    known = snapshot.meta.get("events") or ()
-    touching = [event for event in known if date.fromisoformat(event["start"]) < period.end and _ends_after(event, period.start)]
-    if not touching:
-        return []
-    parts = _parts(snapshot, scope)
-    found = []
-    for event in sorted(touching, key=lambda event: (event["start"], event["id"])):
-        money = _money(snapshot, event, scope, parts, period)
-        if money is None and not _overlap(snapshot, Scope.parse(event["scope"]), scope, parts):
-            continue
-        plain = {name: event[name] for name in ("id", "name", "type", "start", "end")}
-        found.append({**plain, "effect": money if event["status"] in {AHEAD, RUNNING} else None})
-    return found
+    return ScopeEvents(snapshot, scope).within(period)
+
+
+class ScopeEvents:
+    """The planned events of a scope, looked up once for all the periods that are asked about it."""
+
+    def __init__(self, snapshot: Snapshot, scope: Scope) -> None:
+        self.snapshot = snapshot
+        self.scope = scope
+        self.events = sorted(snapshot.meta.get("events") or (), key=lambda event: (event["start"], event["id"]))
+        self._parts: NDArray[np.float64] | None = None
+        self._by_step: dict[str, tuple[NDArray[np.int64], NDArray[np.float64]]] = {}
+        self._overlaps: dict[str, bool] = {}
+
+    def within(self, period: Period) -> list[dict[str, Any]]:
+        """As `events_within`."""
+        touching = [event for event in self.events if date.fromisoformat(event["start"]) < period.end and _ends_after(event, period.start)]
+        if not touching:
+            return []
+        if self._parts is None:
+            self._parts = _parts(self.snapshot, self.scope)
+        weights = self.snapshot.future_weights(period)
+        found = []
+        for event in touching:
+            steps, effects = self._effects(event, self._parts)
+            own = weights[steps]
+            money = float(own @ effects) if own.any() else None
+            if money is None and not self._touches(event, self._parts):
+                continue
+            plain = {name: event[name] for name in ("id", "name", "type", "start", "end")}
+            found.append({**plain, "effect": money if event["status"] in {AHEAD, RUNNING} else None})
+        return found
+
+    def _effects(self, event: Mapping[str, Any], parts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Steps and mean money of an event within the scope."""
+        name = str(event["id"])
+        if name not in self._by_step:
+            self._by_step[name] = _by_step(self.snapshot, event, self.scope, parts)
+        return self._by_step[name]
+
+    def _touches(self, event: Mapping[str, Any], parts: NDArray[np.float64]) -> bool:
+        name = str(event["id"])
+        if name not in self._overlaps:
+            self._overlaps[name] = _overlap(self.snapshot, Scope.parse(event["scope"]), self.scope, parts)
+        return self._overlaps[name]
 
 
 def check_scope(snapshot: Snapshot, event: PlannedEvent) -> None:
@@ -76,18 +108,16 @@ def _parts(snapshot: Snapshot, scope: Scope) -> NDArray[np.float64]:
     return parts
 
 
-def _money(snapshot: Snapshot, event: Mapping[str, Any], asked: Scope, parts: NDArray[np.float64], period: Period) -> float | None:
-    """Mean money of an event within a scope and a period; None where it touches none of the scope's days to come."""
+def _by_step(snapshot: Snapshot, event: Mapping[str, Any], asked: Scope, parts: NDArray[np.float64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps of the days to come on which an event acts on leaves of a scope, and its mean money there."""
     effects = snapshot.event_effects
     if effects is None:
-        return None
+        return np.zeros(0, dtype=np.int64), np.zeros(0)
     own = effects[effects["event"] == event["id"]]
-    if own.empty:
-        return None
-    inside = event_parts(snapshot, Scope.parse(event["scope"]), asked)
-    parts = parts if inside is None else inside
-    weights = snapshot.future_weights(period)[own["step"].to_numpy()] * parts[own["leaf"].to_numpy()]
-    return float(weights @ own["effect"].to_numpy()) if weights.any() else None
+    inside = None if own.empty else event_parts(snapshot, Scope.parse(event["scope"]), asked)
+    weights = (parts if inside is None else inside)[own["leaf"].to_numpy(dtype=np.int64)]
+    acts = weights != 0.0
+    return own["step"].to_numpy(dtype=np.int64)[acts], own["effect"].to_numpy(dtype=np.float64)[acts] * weights[acts]
 
 
 def _overlap(snapshot: Snapshot, event: Scope, asked: Scope, parts: NDArray[np.float64]) -> bool:

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from forecast.errors import InputError
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import parse_dimensions
-from forecast.spend.periods import Period, check_fiscal_start, parse_period, period_before
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
+from forecast.spend.periods import Period, parse_period, period_before
 from forecast.spend.scope import Scope
 from forecast.workflows.explanation_words import Told, headline, in_words
 from forecast.workflows.leaf_changes import LEVEL, NAMES, LeafChanges, leaf_changes
@@ -78,7 +79,7 @@ class Explanation:
                 "end": self.comparison.end.isoformat(),
                 "total": self.before,
                 "actual": self.actual_before,
-                "over": self.comparison.end <= snapshot.cutoff + timedelta(days=1),
+                "over": self.comparison.end <= snapshot.first_open_day,
             },
             "forecast": {**self.forecast, "actual": self.actual_after},
             "change": self.change,
@@ -103,7 +104,7 @@ def explain(
     period: Period,
     comparison: Period | None = None,
     group_by: Sequence[str] = (),
-    fiscal_start: int = 1,
+    calendar: FiscalCalendar = CALENDAR_YEAR,
 ) -> Explanation:
     """Contributions to a scope's mean forecast of `period` minus the actual cost of `comparison`.
 
@@ -111,20 +112,19 @@ def explain(
     says. group_by : leaf dimensions of the rows. Raises OutsideHorizonError, UnknownScopeError with the nearest values, and InputError for a
     period before the first day of spend and for dimensions finer than a leaf.
     """
-    check_fiscal_start(fiscal_start)
     names = parse_dimensions(group_by)
     _check_leaves(snapshot, scope, names)
     inside = snapshot.hierarchy.leaf_mask(scope)
     snapshot.check_visible(period)
-    chosen = _comparison(snapshot, period, comparison)
+    chosen = _comparison(snapshot, period, comparison, calendar)
     changes = leaf_changes(snapshot, period, chosen)
-    told = Told(snapshot, changes, period, chosen, fiscal_start)
+    told = Told(snapshot, changes, period, chosen, calendar)
     money = contributions_of(changes, inside)
     before, after = float(changes.before[inside].sum()), float(changes.after[inside].sum())
     contributions = tuple(
         Contribution(name, amount, amount / before if before else None, in_words(told, name, inside, amount)) for name, amount in money.items()
     )
-    billed = (_billed(snapshot, inside, chosen), _billed(snapshot, inside, period))
+    billed = (_billed(snapshot, scope, inside, chosen), _billed(snapshot, scope, inside, period))
     return Explanation(
         scope,
         period,
@@ -159,7 +159,7 @@ def contributions_of(changes: LeafChanges, inside: NDArray[np.bool_], names: Seq
     return {name: amount for name, amount in money.items() if amount != 0.0}
 
 
-def read_comparison(text: str | None, start: date | None, end: date | None, fiscal_start: int) -> Period | None:
+def read_comparison(text: str | None, start: date | None, end: date | None, calendar: FiscalCalendar) -> Period | None:
     """The comparison period as it was asked for: by name, by its days, or not at all. InputError where it is said twice or by half."""
     allowed = "compare such as 2026-Q4, or both compare_start and compare_end, or neither: the period before"
     if text is None and start is None and end is None:
@@ -168,7 +168,7 @@ def read_comparison(text: str | None, start: date | None, end: date | None, fisc
         if start is not None or end is not None:
             raise InputError("The days to compare with are said twice, by a name and by their days", field="compare", got=text, allowed=allowed)
         try:
-            return parse_period(text, fiscal_start)
+            return parse_period(text, calendar)
         except InputError as error:
             raise InputError(f"compare: {error}", field="compare", got=text, allowed=error.allowed) from None
     if start is None or end is None:
@@ -189,8 +189,8 @@ def _check_leaves(snapshot: Snapshot, scope: Scope, names: Sequence[str]) -> Non
             )
 
 
-def _comparison(snapshot: Snapshot, period: Period, asked: Period | None) -> Period:
-    chosen = asked or period_before(period)
+def _comparison(snapshot: Snapshot, period: Period, asked: Period | None, calendar: FiscalCalendar) -> Period:
+    chosen = asked or period_before(period, calendar)
     if chosen.start < snapshot.first_day:
         first = snapshot.first_day
         what = "The period to compare with" if asked else "The period before"
@@ -204,7 +204,9 @@ def _comparison(snapshot: Snapshot, period: Period, asked: Period | None) -> Per
     return chosen
 
 
-def _billed(snapshot: Snapshot, inside: NDArray[np.bool_], period: Period) -> float:
+def _billed(snapshot: Snapshot, scope: Scope, inside: NDArray[np.bool_], period: Period) -> float:
+    if snapshot.midnights is not None:
+        return read_scope(snapshot, scope, period).spent
     return float(snapshot.leaf_history[inside, snapshot.past_slice(period)].sum())
 
 
@@ -267,8 +269,8 @@ def _warnings(snapshot: Snapshot, scope: Scope, inside: NDArray[np.bool_], compa
     found = []
     if not inside.any():
         found.append(f"no spend has ever had all of {scope}: the answer is zero")
-    if comparison.end > snapshot.cutoff + timedelta(days=1):
-        first = max(snapshot.cutoff + timedelta(days=1), comparison.start)
+    if comparison.end > snapshot.first_open_day:
+        first = max(snapshot.first_open_day, comparison.start)
         found.append(f"the comparison period is not over: its days from {first} on count with their mean forecast")
     first_open = snapshot.cutoff - timedelta(days=len(snapshot.history_ds) - snapshot.first_pending - 1)
     if any(one.end > first_open and one.start <= snapshot.cutoff for one in (comparison, period)) and first_open <= snapshot.cutoff:

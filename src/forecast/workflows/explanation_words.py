@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import UNKNOWN
-from forecast.spend.periods import Period, fiscal_quarter, quarter_of
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
+from forecast.spend.periods import Period
 from forecast.workflows.leaf_changes import LEVEL, LeafChanges, MeterChanges
 
 MONTHS = ("January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December")
@@ -35,18 +35,18 @@ class Told:
     changes: LeafChanges
     period: Period
     comparison: Period
-    fiscal_start: int
+    calendar: FiscalCalendar
 
     def money(self, amount: float) -> str:
         return f"{written(amount)} {self.snapshot.currency}"
 
     @property
     def now(self) -> str:
-        return period_name(self.period, self.fiscal_start)
+        return period_name(self.period, self.calendar)
 
     @property
     def then(self) -> str:
-        return period_name(self.comparison, self.fiscal_start)
+        return period_name(self.comparison, self.calendar)
 
 
 def written(amount: float) -> str:
@@ -55,23 +55,21 @@ def written(amount: float) -> str:
     return f"{size:,.0f}" if size >= 100 else f"{size:,.2f}"
 
 
-def period_name(period: Period, fiscal_start: int = 1) -> str:
-    """Such as "October 2026", "2026-Q4", "2026", else its days."""
-    year, quarter = quarter_of(period.start, fiscal_start)
-    if fiscal_quarter(year, quarter, fiscal_start) == period:
-        return f"{year}-Q{quarter}"
+def period_name(period: Period, calendar: FiscalCalendar = CALENDAR_YEAR) -> str:
+    """Such as "October 2026", "2026-Q4", "2026", in a calendar of weeks "2026-P10", else its days."""
+    name = calendar.name(period)
+    if name is not None:
+        return name
     if period.start.day == period.end.day == 1:
         months = (period.end.year - period.start.year) * 12 + period.end.month - period.start.month
         if months == 1:
             return f"{MONTHS[period.start.month - 1]} {period.start.year}"
-        if months == 12 and period.start.month == fiscal_start:
-            return str(quarter_of(period.start, fiscal_start)[0])
     return f"{period.start} to {period.end} (exclusive)"
 
 
 def headline(told: Told, before: float, after: float, money: Mapping[str, float]) -> str:
     """The whole in one sentence: the change, and the two contributions that do most of it."""
-    over = told.period.end <= told.snapshot.cutoff + timedelta(days=1)
+    over = told.period.end <= told.snapshot.first_open_day
     verb = "cost" if over else "is expected to cost"
     change = after - before
     if not before and not after:

@@ -12,7 +12,8 @@ from forecast.errors import InputError, OutsideHorizonError
 from forecast.paths import check_quantiles
 from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.dimensions import parse_dimensions
-from forecast.spend.periods import Granularity, Period, check_fiscal_start, split
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
+from forecast.spend.periods import Granularity, Period, split
 from forecast.spend.scope import Scope
 from forecast.workflows.event_answers import events_within
 from forecast.workflows.readings import Reading, read_groups, read_scope
@@ -32,7 +33,7 @@ def forecast_answer(
     granularity: Granularity = "month",
     group_by: tuple[str, ...] = (),
     quantiles: Sequence[float] = STANDARD,
-    fiscal_start: int = 1,
+    calendar: FiscalCalendar = CALENDAR_YEAR,
 ) -> dict[str, Any]:
     """Total and rows of a scope over a period; days that are over count with their actual cost.
 
@@ -44,10 +45,9 @@ def forecast_answer(
     UnknownScopeError for values that never occurred; InputError where more than 20,000 rows are asked for.
     """
     wanted = check_quantiles(quantiles)
-    check_fiscal_start(fiscal_start)
     names = parse_dimensions(group_by)
     snapshot.check_visible(period)
-    buckets = split(period, granularity, fiscal_start)
+    buckets = split(period, granularity, calendar)
     _check_daily(snapshot, period, granularity)
     whole = read_scope(snapshot, scope, period)
     groups = read_groups(snapshot, scope, names, period) if names else [whole]
@@ -89,7 +89,7 @@ def _rows(snapshot: Snapshot, reading: Reading, buckets: Sequence[Period], extra
     else:
         means, found = ready
     rows = []
-    cutoff, open_days = snapshot.cutoff, reading.open_days
+    first_open, open_days = snapshot.first_open_day, reading.open_days
     keys = [quantile_key(level) for level in extra]
     for bucket, mean, values in zip(buckets, means.tolist(), found.tolist(), strict=True):
         row = {
@@ -103,7 +103,7 @@ def _rows(snapshot: Snapshot, reading: Reading, buckets: Sequence[Period], extra
         }
         if extra:
             row["quantiles"] = dict(zip(keys, values[3:], strict=True))
-        if (bucket.end - cutoff).days <= 1:
+        if bucket.end <= first_open:
             is_open = (open_days >= np.datetime64(bucket.start, "D")) & (open_days < np.datetime64(bucket.end, "D"))
             row["provisional" if is_open.any() else "actual"] = True
         rows.append(row)

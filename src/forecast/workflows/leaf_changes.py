@@ -204,7 +204,7 @@ def _split_level(
     meters = leaf_meters(snapshot)
     if meters is None:
         return None
-    billed = days.learnt[:, : days.known] - (snapshot.expected_history - snapshot.leaf_history)
+    billed = days.learnt[:, : days.known] - days.owed
     known_before, known, lately = meters.within(days, billed, at.known_before), meters.within(days, billed, at.known), meters.lately(days, billed)
     kept, stand_in, go_on = (factor[meters.leaf] for factor in factors)
     cost_before, quantity_before = (kept * earlier + stand_in * late for earlier, late in zip(known_before, lately, strict=True))

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.paths import overlap
 from forecast.snapshot import Snapshot
 from forecast.spend.known_money import ONE_OFF, SCHEDULED, money_by_day
 from forecast.spend.meters import recent_start
 from forecast.spend.periods import Period
 from forecast.spend.schedules import Schedules, project
+from forecast.spend.zones import shares
 
 Floats = NDArray[np.float64]
 
@@ -42,6 +42,7 @@ class LeafDays:
     days : (n_days,) datetime64[D]; the first `known` are history, the first `daily` are known or simulated one by one.
     learnt, one_offs, scheduled, events, drivers : (n_leaves, n_days) money; learnt, one_offs and scheduled add up to everything, and
     events and drivers are parts of what is learnt (their mean effect on days to come). None stands for zeros.
+    owed : (n_leaves, known) what of the days that are known is not billed yet. Days are the company's, in its time zone.
     """
 
     days: NDArray[np.datetime64]
@@ -52,6 +53,7 @@ class LeafDays:
     scheduled: Floats | None
     events: Floats | None
     drivers: Floats | None
+    owed: Floats
 
     @cached_property
     def weekday(self) -> NDArray[np.int64]:
@@ -180,10 +182,10 @@ def uncertainty(snapshot: Snapshot, columns: slice, known: int) -> Floats:
     Each of them alone is more likely to stay below its mean than not; together they will not. Of very many leaves the first paths speak for all.
     """
     period = slice(max(columns.start, known) - known, max(columns.stop, known) - known)
-    days = np.arange(snapshot.starts[0], snapshot.ends[-1])[period]
+    days = np.arange(snapshot.history_ds[0] + known, snapshot.ends[-1])[period]
     if not len(days):
         return np.zeros(len(snapshot.leaf_history))
-    weights = overlap(snapshot.starts, snapshot.ends, days[0], days[-1] + 1)
+    weights = snapshot.future_weights(Period(days[0].item(), (days[-1] + 1).item()))
     steps = np.flatnonzero(weights)
     touched = slice(int(steps[0]), int(steps[-1]) + 1)
     most = max(MOST_VALUES // (len(snapshot.leaf_history) * len(steps)), FEWEST_PATHS)
@@ -214,16 +216,18 @@ def _leaf_days(snapshot: Snapshot) -> LeafDays:
             learnt -= part
     # What is left of a difference of equal sums is no money.
     learnt[:, :known][np.abs(learnt[:, :known]) <= 1e-9 * np.abs(snapshot.expected_history)] = 0.0
-    return LeafDays(
-        days,
-        known,
-        known + int((lengths == 1).cumprod().sum()),
-        learnt,
-        one_offs,
-        scheduled,
-        _effects(snapshot.event_effects, n_leaves, lengths, known),
-        _effects(getattr(snapshot, "driver_effects", None), n_leaves, lengths, known),
-    )
+    daily = known + int((lengths == 1).cumprod().sum())
+    events = _effects(snapshot.event_effects, n_leaves, lengths, known)
+    drivers = _effects(getattr(snapshot, "driver_effects", None), n_leaves, lengths, known)
+    owed = snapshot.expected_history - snapshot.leaf_history
+    if snapshot.midnights is None:
+        return LeafDays(days, known, daily, learnt, one_offs, scheduled, events, drivers, owed)
+    # A day that is cut counts with its share of time, and the last one goes on for the hours that the company's days end later.
+    cut = shares(days, days + 1, snapshot.midnights.of(days), snapshot.midnights.of(days + 1))
+    cut[-1, -1] += max((snapshot.midnights.of(days[-1:] + 1)[0] - (days[-1] + 1).astype("datetime64[s]")) / np.timedelta64(1, "D"), 0.0)
+    over = int((np.datetime64(snapshot.first_open_day, "D") - days[0]).astype(np.int64))
+    one_offs, scheduled, events, drivers = (None if part is None else part @ cut.T for part in (one_offs, scheduled, events, drivers))
+    return LeafDays(days, over, daily, learnt @ cut.T, one_offs, scheduled, events, drivers, owed @ cut[:over, :known].T)
 
 
 def _effects(frame: pd.DataFrame | None, n_leaves: int, lengths: NDArray[np.int64], known: int) -> Floats | None:

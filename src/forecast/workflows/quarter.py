@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from forecast.budgets.budget import Budget
+from forecast.budgets.conversion import amount_in, conversion
+from forecast.budgets.occurrence import occurrence
 from forecast.budgets.overrun import overrun_probability
+from forecast.errors import BudgetError
 from forecast.snapshot import Snapshot
+from forecast.spend.currency import Rates
 from forecast.spend.dimensions import parse_dimensions
-from forecast.spend.periods import Period, fiscal_quarter, next_quarter, period_before, quarter_of
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
+from forecast.spend.periods import Period, next_quarter, period_before
 from forecast.spend.scope import Scope
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.records import backtest_record
@@ -23,26 +27,33 @@ NOTES = (
 
 
 def quarter_answer(
-    snapshot: Snapshot, *, by: tuple[str, ...] = ("team",), period: Period | None = None, fiscal_start: int = 1, budgets: Sequence[Budget] = ()
+    snapshot: Snapshot,
+    *,
+    by: tuple[str, ...] = ("team",),
+    period: Period | None = None,
+    calendar: FiscalCalendar = CALENDAR_YEAR,
+    budgets: Sequence[Budget] = (),
+    rates: Rates | None = None,
 ) -> dict[str, Any]:
     """The next fiscal quarter after the cutoff (or `period`) for each combination of `by` values, and in total.
 
     Each row: mean, p10, p50, p90, the quarter before (`last_quarter`, null where history does not reach), the change, and the budget for exactly
-    that scope and period where there is one, with its overrun_probability. Raises OutsideHorizonError, UnknownScopeError.
+    that scope and period where there is one, with its overrun_probability; one in another currency is converted by `rates`, or left out and noted.
+    Raises OutsideHorizonError, UnknownScopeError.
     """
-    label, quarter = next_quarter(snapshot.cutoff, fiscal_start)
+    label, quarter = next_quarter(snapshot.cutoff, calendar)
     if period is not None and period != quarter:
-        quarter, label = period, _label(period, fiscal_start)
+        quarter, label = period, calendar.name(period) or str(period)
     names = parse_dimensions(by)
-    before = period_before(quarter)
+    before = period_before(quarter, calendar)
     groups = read_groups(snapshot, Scope(), names, quarter) if names else []
     last = {tuple(reading.group.items()): reading for reading in _last(snapshot, names, before)}
-    own = {budget.scope: budget for budget in reversed(budgets) if _counts(snapshot, budget, quarter)}
+    own, unconverted = _own(snapshot, budgets, quarter, calendar, rates)
     whole, whole_last = read_scope(snapshot, Scope(), quarter), last.get(())
     rows = [_row(snapshot, reading, last.get(tuple(reading.group.items())), own) for reading in groups]
     if names:
         whole_last = next(iter(_last(snapshot, (), before)), None)
-    notes = list(NOTES)
+    notes = [*NOTES, *unconverted]
     if before.start < snapshot.first_day:
         notes.append(f"History begins on {snapshot.first_day}: there is no last quarter to compare with.")
     derived = next((reading.derived for reading in groups if reading.derived), None)
@@ -50,7 +61,7 @@ def quarter_answer(
         **heading(snapshot, Scope(), quarter),
         "quarter": label,
         "by": list(names),
-        "last_quarter": {"start": before.start.isoformat(), "end": before.end.isoformat(), "over": before.end <= snapshot.cutoff + timedelta(days=1)},
+        "last_quarter": {"start": before.start.isoformat(), "end": before.end.isoformat(), "over": before.end <= snapshot.first_open_day},
         "rows": rows,
         "total": _row(snapshot, whole, whole_last, own),
         "backtest": backtest_record(snapshot, Scope()),
@@ -60,12 +71,12 @@ def quarter_answer(
     }
 
 
-def _row(snapshot: Snapshot, reading: Reading, last: Reading | None, budgets: dict[Scope, Budget]) -> dict[str, Any]:
+def _row(snapshot: Snapshot, reading: Reading, last: Reading | None, budgets: dict[Scope, tuple[Budget, float]]) -> dict[str, Any]:
     totals = reading.totals()
     previous = None if last is None else float(last.totals().mean())
     summary = distribution(totals)
     change = None if previous is None else summary["mean"] - previous
-    budget = budgets.get(reading.scope)
+    budget, amount = budgets.get(reading.scope, (None, 0.0))
     return {
         "group": reading.group,
         "scope": str(reading.scope),
@@ -75,9 +86,9 @@ def _row(snapshot: Snapshot, reading: Reading, last: Reading | None, budgets: di
         "last_quarter_over": None if last is None else not len(last.starts),
         "change": change,
         "change_percent": 100.0 * change / abs(previous) if change is not None and previous else None,
-        "budget": None if budget is None else budget.amount,
+        "budget": None if budget is None else amount,
         "budget_id": None if budget is None else budget.id,
-        "overrun_probability": None if budget is None else overrun_probability(0.0, totals, budget.amount),
+        "overrun_probability": None if budget is None else overrun_probability(0.0, totals, amount),
     }
 
 
@@ -87,10 +98,19 @@ def _last(snapshot: Snapshot, names: tuple[str, ...], before: Period) -> list[Re
     return read_groups(snapshot, Scope(), names, before)
 
 
-def _label(period: Period, fiscal_start: int) -> str:
-    year, number = quarter_of(period.start, fiscal_start)
-    return f"{year}-Q{number}" if fiscal_quarter(year, number, fiscal_start) == period else str(period)
-
-
-def _counts(snapshot: Snapshot, budget: Budget, quarter: Period) -> bool:
-    return budget.period == quarter and budget.cost == snapshot.cost and budget.currency in (None, snapshot.currency)
+def _own(
+    snapshot: Snapshot, budgets: Sequence[Budget], quarter: Period, calendar: FiscalCalendar, rates: Rates | None
+) -> tuple[dict[Scope, tuple[Budget, float]], list[str]]:
+    """The budget of each scope for exactly this quarter with its amount in the snapshot's currency, and a note on each that has none there."""
+    found: dict[Scope, tuple[Budget, float]] = {}
+    notes = []
+    for budget in reversed(budgets):
+        if budget.cost != snapshot.cost:
+            continue
+        try:
+            meant = occurrence(budget, quarter.start, calendar)
+            if meant.period == quarter:
+                found[meant.scope] = meant, amount_in(meant, conversion(meant, snapshot.currency, snapshot.cutoff, rates))
+        except BudgetError as error:
+            notes.append(f"Left out: {error}")
+    return found, notes

@@ -18,6 +18,7 @@ from forecast.spend.examples import TOLERANCE
 from forecast.spend.hierarchy import sum_rows
 from forecast.spend.periods import Period
 from forecast.spend.scope import Clause, Scope
+from forecast.workflows.company_days import CompanyWindow, company_window
 from forecast.workflows.event_shares import move_shares
 from forecast.workflows.finer import split_leaves
 from forecast.workflows.shares import recent_spend
@@ -36,7 +37,9 @@ class Reading:
     last k of these days will still be billed; k is 0 where they are settled.
     starts, ends : (n_steps,) future steps that touch the period; weights : (n_steps,) share of each that lies in it.
     paths : (n_steps, n_paths) cost per whole step. derived : "share" where the scope is finer than a leaf.
-    node : number of the ready node that this is; first_step : number of the first step in the snapshot.
+    node : number of the ready node that this is, in UTC days; first_step : number of the first step in the snapshot.
+    Days and steps are the company's: where its time zone is not UTC they are made from days in UTC (see `company_days.py`), and the day on
+    which knowledge ends is the first step to come.
     """
 
     scope: Scope
@@ -141,18 +144,29 @@ class _Window:
 
     past: slice
     pending: slice
-    first: int
-    last: int
+    steps: slice
+    days: NDArray[np.datetime64]
+    starts: NDArray[np.datetime64]
+    ends: NDArray[np.datetime64]
     weights: NDArray[np.float64]
 
+    def convert(
+        self, past: NDArray[np.float64], pending: NDArray[np.floating] | None, paths: NDArray[np.floating]
+    ) -> tuple[NDArray[np.float64], NDArray[np.floating] | None, NDArray[np.floating]]:
+        """Days in UTC are the company's."""
+        return past, pending, paths
 
-def _window(snapshot: Snapshot, period: Period) -> _Window:
+
+def _window(snapshot: Snapshot, period: Period) -> _Window | CompanyWindow:
+    if snapshot.midnights is not None:
+        return company_window(snapshot, snapshot.midnights, period)
     start, end = np.datetime64(period.start, "D"), np.datetime64(period.end, "D")
     first = int(np.searchsorted(snapshot.ends, start, side="right"))
     last = max(first, int(np.searchsorted(snapshot.starts, end, side="left")))
     past = snapshot.past_slice(period)
     pending = slice(max(past.start - snapshot.first_pending, 0), max(past.stop - snapshot.first_pending, 0))
-    return _Window(past, pending, first, last, overlap(snapshot.starts[first:last], snapshot.ends[first:last], start, end))
+    starts, ends = snapshot.starts[first:last], snapshot.ends[first:last]
+    return _Window(past, pending, slice(first, last), snapshot.history_ds[past], starts, ends, overlap(starts, ends, start, end))
 
 
 def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period: Period, rows: NDArray[np.int64] | None) -> Reading:
@@ -160,7 +174,7 @@ def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period
     node = snapshot.hierarchy.node_of(scope)
     warnings: tuple[str, ...] = ()
     if node is not None:
-        paths: NDArray[np.floating] = snapshot.node_paths[node, window.first : window.last]
+        paths: NDArray[np.floating] = snapshot.node_paths[node, window.steps]
         past = snapshot.node_history[node, window.past]
         pending: NDArray[np.floating] | None = None if snapshot.node_pending is None else snapshot.node_pending[node, window.pending]
     else:
@@ -168,20 +182,22 @@ def _read_leaves(snapshot: Snapshot, scope: Scope, group: dict[str, str], period
             rows = np.flatnonzero(snapshot.hierarchy.leaf_mask(scope))
             if not len(rows):
                 warnings = (_nothing(scope),)
-        paths = sum_rows(snapshot.leaf_paths[:, window.first : window.last], rows)
-        past = snapshot.leaf_history[rows, window.past].sum(axis=0)
+        paths = sum_rows(snapshot.leaf_paths[:, window.steps], rows)
+        # Row by row: of a single day `sum` would add in another order than of several, and answers would differ in their last digit.
+        past = sum_rows(snapshot.leaf_history[:, window.past], rows)
         pending = None if snapshot.pending is None else sum_rows(snapshot.pending[:, window.pending], rows)
+    past, pending, paths = window.convert(past, pending, paths)
     return Reading(
         scope,
         group,
-        snapshot.history_ds[window.past],
+        window.days,
         past,
-        snapshot.starts[window.first : window.last],
-        snapshot.ends[window.first : window.last],
+        window.starts,
+        window.ends,
         window.weights,
         paths,
-        node=node,
-        first_step=window.first,
+        node=node if snapshot.midnights is None else None,
+        first_step=window.steps.start,
         warnings=warnings,
         pending=_NOTHING if pending is None else pending,
     )
@@ -197,7 +213,7 @@ def _nothing(scope: Scope) -> str:
 def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], period: Period, most: int) -> list[Reading]:
     """Leaf paths × share paths, summed by group."""
     window = _window(snapshot, period)
-    days, steps = snapshot.history_ds[window.past], slice(window.first, window.last)
+    days, steps = snapshot.history_ds[window.past], window.steps
     starts, ends = snapshot.starts[steps], snapshot.ends[steps]
     recent = recent_spend(snapshot)
     split = split_leaves(snapshot, recent, scope, group_by)
@@ -229,23 +245,28 @@ def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], per
     if not n_groups:
         warnings.append(_nothing(scope))
         if not group_by:
-            zeros = np.zeros((n_steps, snapshot.n_paths), dtype=np.float32)
-            return [Reading(scope, {}, days, np.zeros(len(days)), starts, ends, window.weights, zeros, SHARE, None, window.first, tuple(warnings))]
-    return [
-        Reading(
-            narrowed(scope, group),
-            group,
-            days,
-            past[number],
-            starts,
-            ends,
-            window.weights,
-            paths[number],
-            SHARE,
-            None,
-            window.first,
-            tuple(warnings),
-            pending[number],
+            zeros = np.zeros((len(window.starts), snapshot.n_paths), dtype=np.float32)
+            nothing = np.zeros(len(window.days))
+            first_step, texts = window.steps.start, tuple(warnings)
+            return [Reading(scope, {}, window.days, nothing, window.starts, window.ends, window.weights, zeros, SHARE, None, first_step, texts)]
+    found = []
+    for number, values in enumerate(split.groups):
+        own_past, own_pending, own_paths = window.convert(past[number], pending[number], paths[number])
+        found.append(
+            Reading(
+                narrowed(scope, values),
+                values,
+                window.days,
+                own_past,
+                window.starts,
+                window.ends,
+                window.weights,
+                own_paths,
+                SHARE,
+                None,
+                window.steps.start,
+                tuple(warnings),
+                _NOTHING if own_pending is None else own_pending,
+            )
         )
-        for number, group in enumerate(split.groups)
-    ]
+    return found

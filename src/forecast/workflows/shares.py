@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,8 @@ class RecentSpend:
     tags: tuple[dict[str, str], ...]
     tag_codes: NDArray[np.int64]
     seen: dict[str, tuple[str, ...]]
+    known: dict[str, tuple[NDArray[np.int64], tuple[str, ...]]] = field(default_factory=dict)
+    """Columns that were asked for already: putting numbers to the texts of all lines takes longer than what is done with them."""
 
     @property
     def tag_keys(self) -> tuple[str, ...]:
@@ -58,6 +60,11 @@ class RecentSpend:
 
     def column(self, name: str, field: str = "scope") -> tuple[NDArray[np.int64], tuple[str, ...]]:
         """(n_lines,) codes and the values they stand for; a tag key that never occurred is an error that lists the known ones."""
+        if name not in self.known:
+            self.known[name] = self._column(name, field)
+        return self.known[name]
+
+    def _column(self, name: str, field: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:
         if name in DIMENSIONS and name in self.frame.columns:
             codes, values = pd.factorize(self.frame[name].astype(object).fillna(UNKNOWN), sort=True)
             return codes.astype(np.int64), tuple(map(str, values))

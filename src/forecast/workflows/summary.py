@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from forecast.snapshot import Snapshot
 from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
+from forecast.spend.zones import UTC
 
 STANDARD: tuple[float, ...] = (0.1, 0.5, 0.9)
 """Quantiles that every distribution in an answer carries, whatever else was asked for."""
@@ -62,4 +63,6 @@ def heading(snapshot: Snapshot, scope: Scope | None = None, period: Period | Non
         head["scope"] = str(scope)
     if period is not None:
         head["start"], head["end"] = period.start.isoformat(), period.end.isoformat()
+        if snapshot.time_zone != UTC:
+            head["time_zone"] = snapshot.time_zone
     return head

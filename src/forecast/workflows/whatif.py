@@ -10,16 +10,21 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.budgets.budget import Budget
+from forecast.budgets.conversion import amount_in, conversion
+from forecast.budgets.occurrence import occurrence
 from forecast.budgets.overrun import expected_overrun, overrun_probability
 from forecast.errors import InputError, PlanError, UnknownScopeError
 from forecast.scenarios.effects import Effects, Reach
 from forecast.scenarios.levers import MOVE_SHARE, Lever
 from forecast.scenarios.plan import Plan, parse_plan
 from forecast.snapshot import Snapshot
+from forecast.spend.currency import Rates
 from forecast.spend.dimensions import parse_dimensions
+from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 from forecast.spend.hierarchy import sum_rows
 from forecast.spend.periods import Granularity, Period, split
 from forecast.spend.scope import Scope
+from forecast.workflows.company_days import day_shares
 from forecast.workflows.finer import split_leaves
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.shares import recent_spend
@@ -33,21 +38,23 @@ def whatif_answer(
     group_by: tuple[str, ...] | None = None,
     *,
     granularity: Granularity | None = None,
-    fiscal_start: int = 1,
+    calendar: FiscalCalendar = CALENDAR_YEAR,
+    rates: Rates | None = None,
 ) -> dict[str, Any]:
     """Baseline, scenario and delta of a plan, by group and period, by lever, and what it does to budgets.
 
     plan : a Plan, or what `parse_plan` reads. group_by : leaf dimensions of the rows; by default the team, where leaves have one.
     granularity : calendar buckets of the rows; by default one row a group for all of the plan's days. Deltas are computed path by path;
     levers' deltas are what each adds in its turn, and their means add up to the mean delta. Days that are over are never changed.
+    budgets : of those that repeat the occurrence that the plan begins in is meant; rates : for those in another currency.
     A lever on a scope finer than a leaf acts on the leaf's recent share of it (`derived: "share"` on the lever).
     Raises PlanError naming the lever and the field; OutsideHorizonError beyond the horizon.
     """
     if not isinstance(plan, Plan):
-        plan = parse_plan(plan, fiscal_start=fiscal_start)
+        plan = parse_plan(plan, calendar=calendar)
     snapshot.check_visible(plan.period)
     names = _group_names(snapshot, plan, group_by)
-    buckets = [plan.period] if granularity is None else split(plan.period, granularity, fiscal_start)
+    buckets = [plan.period] if granularity is None else split(plan.period, granularity, calendar)
     warnings: list[str] = []
     reaches = [_reach(snapshot, lever, number) for number, lever in enumerate(plan.levers)]
     warnings.extend(_overlaps(plan.levers, reaches))
@@ -67,7 +74,7 @@ def whatif_answer(
         "probability_cheaper": float(np.mean(delta < 0)),
         "rows": _rows(snapshot, plan, names, buckets, final),
         "levers": _lever_answers(snapshot, plan, stages, inside),
-        "budgets": [_budget_answer(snapshot, budget, final) for budget in budgets],
+        "budgets": [_budget_answer(snapshot, meant_budget(snapshot, budget, plan.period, calendar), final, rates) for budget in budgets],
         "warnings": warnings,
     }
     first = snapshot.cutoff.isoformat()
@@ -89,7 +96,7 @@ def _group_names(snapshot: Snapshot, plan: Plan, group_by: tuple[str, ...] | Non
 
 def _stages(snapshot: Snapshot, plan: Plan, reaches: Sequence[Reach]) -> list[Effects]:
     """The map after no lever, after the first, and so on; on the plan's days that are to come."""
-    first = max(np.datetime64(plan.period.start, "D"), np.datetime64(snapshot.cutoff, "D") + 1)
+    first = max(np.datetime64(plan.period.start, "D"), np.datetime64(snapshot.first_open_day, "D"))
     days = np.arange(first, max(np.datetime64(plan.period.end, "D"), first))
     stages = [Effects(days)]
     for lever, reach in zip(plan.levers, reaches, strict=True):
@@ -131,7 +138,12 @@ def _lever_answers(snapshot: Snapshot, plan: Plan, stages: Sequence[Effects], in
     return found
 
 
-def _budget_answer(snapshot: Snapshot, budget: Budget, final: Effects) -> dict[str, Any]:
+def meant_budget(snapshot: Snapshot, budget: Budget, period: Period, calendar: FiscalCalendar) -> Budget:
+    """The occurrence of a repeating budget that a plan for `period` is first about; its days that are over cannot be planned."""
+    return occurrence(budget, max(period.start, snapshot.first_open_day), calendar)
+
+
+def _budget_answer(snapshot: Snapshot, budget: Budget, final: Effects, rates: Rates | None) -> dict[str, Any]:
     """A budget's overrun probability without and with the plan; None after it where the budget is finer than a leaf."""
     answer: dict[str, Any] = {
         "id": budget.id,
@@ -145,30 +157,25 @@ def _budget_answer(snapshot: Snapshot, budget: Budget, final: Effects) -> dict[s
         "expected_overrun_before": None,
         "expected_overrun_after": None,
     }
-    trouble = _not_comparable(snapshot, budget)
-    if trouble is not None:
-        return {**answer, "warning": trouble}
+    if budget.cost != snapshot.cost:
+        return {**answer, "warning": f"the budget counts {budget.cost} cost, the forecast {snapshot.cost}"}
     try:
+        converted = conversion(budget, snapshot.currency, snapshot.cutoff, rates)
         reading: Reading = read_scope(snapshot, budget.scope, budget.period)
     except InputError as error:
         return {**answer, "warning": str(error)}
+    amount = answer["amount"] = amount_in(budget, converted)
+    if converted is not None:
+        answer["converted"] = converted.describe()
     totals = reading.totals()
-    answer["overrun_probability_before"] = overrun_probability(0.0, totals, budget.amount)
-    answer["expected_overrun_before"] = expected_overrun(totals, budget.amount)
+    answer["overrun_probability_before"] = overrun_probability(0.0, totals, amount)
+    answer["expected_overrun_before"] = expected_overrun(totals, amount)
     if reading.derived:
         return {**answer, "warning": "the budget's scope is finer than a leaf, which scenarios are computed for"}
     after = totals + _delta(snapshot, final.change(snapshot.hierarchy.leaf_mask(budget.scope)), final.days, budget.period)
-    answer["overrun_probability_after"] = overrun_probability(0.0, after, budget.amount)
-    answer["expected_overrun_after"] = expected_overrun(after, budget.amount)
+    answer["overrun_probability_after"] = overrun_probability(0.0, after, amount)
+    answer["expected_overrun_after"] = expected_overrun(after, amount)
     return answer
-
-
-def _not_comparable(snapshot: Snapshot, budget: Budget) -> str | None:
-    if budget.currency is not None and budget.currency != snapshot.currency:
-        return f"the budget is in {budget.currency}, the forecast in {snapshot.currency}"
-    if budget.cost != snapshot.cost:
-        return f"the budget counts {budget.cost} cost, the forecast {snapshot.cost}"
-    return None
 
 
 def _delta(snapshot: Snapshot, change: Mapping[int, NDArray[np.float64]], days: NDArray[np.datetime64], period: Period) -> NDArray[np.float64]:
@@ -177,15 +184,21 @@ def _delta(snapshot: Snapshot, change: Mapping[int, NDArray[np.float64]], days: 
     wanted = (days >= np.datetime64(period.start, "D")) & (days < np.datetime64(period.end, "D"))
     if not change or not wanted.any():
         return total
+    cut = None if snapshot.midnights is None else day_shares(snapshot, snapshot.midnights, days[wanted])
     step = np.searchsorted(snapshot.starts, days, side="right") - 1
     length = (snapshot.ends - snapshot.starts).astype(np.int64)[step]
-    first, last = int(step[wanted].min()), int(step[wanted].max()) + 1
+    touched = step[wanted] if cut is None else np.flatnonzero(cut.any(axis=0))
+    first, last = int(touched.min()), int(touched.max()) + 1
     alike: dict[bytes, list[int]] = {}
     for source, by_day in change.items():
         alike.setdefault(by_day.tobytes(), []).append(source)
     for sources in alike.values():
         # A day of a month-long step is an even part of it.
-        per_step = np.bincount(step[wanted] - first, weights=(change[sources[0]] / length)[wanted], minlength=last - first)
+        own = change[sources[0]]
+        if cut is not None:
+            per_step = own[wanted] @ cut[:, first:last]
+        else:
+            per_step = np.bincount(step[wanted] - first, weights=(own / length)[wanted], minlength=last - first).astype(np.float64)
         total += per_step @ _sum_of(snapshot, np.array(sorted(sources), dtype=np.int64), slice(first, last))
     return total
 

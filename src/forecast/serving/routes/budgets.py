@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forecast.budgets.budget import Budget
-from forecast.errors import NotFoundError
+from forecast.budgets.budget_rows import describe
+from forecast.budgets.entry import warnings_of
 from forecast.serving.answers import BudgetAnswer, BudgetList
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
@@ -21,20 +20,14 @@ from forecast.serving.schemas import BudgetBody
 async def put_budget(request: Request, budget_id: str, body: BudgetBody) -> Response:
     """Write a budget under this id: 201 where it is new, 200 where it replaces one."""
     stores = stores_of(request)
-    budget = body.budget(budget_id, stores.settings.fiscal_start)
+    budget = body.budget(budget_id, stores.settings.calendar)
 
-    def write() -> bool:
-        try:
-            stores.records.budget(budget_id)
-        except NotFoundError:
-            new = True
-        else:
-            new = False
-        stores.records.put_budget(budget, now=datetime.now(UTC))
-        return new
+    def write() -> tuple[bool, list[str]]:
+        is_new = stores.records.put_budget(budget, now=datetime.now(UTC))
+        return is_new, warnings_of([budget], stores.records.budgets(), stores.settings.calendar)
 
-    is_new = await stores.run(write)
-    return json_response(describe(budget), 201 if is_new else 200)
+    is_new, warnings = await stores.run(write)
+    return json_response({**describe(budget), "warnings": warnings}, 201 if is_new else 200)
 
 
 async def get_budget(request: Request, budget_id: str) -> Response:
@@ -44,7 +37,7 @@ async def get_budget(request: Request, budget_id: str) -> Response:
 
 
 async def delete_budget(request: Request, budget_id: str) -> Response:
-    """Remove a budget."""
+    """Remove a budget and the history of its risk; 422 while it is the parent of others."""
     stores = stores_of(request)
     await stores.run(lambda: stores.records.delete_budget(budget_id))
     return Response(status_code=204)
@@ -54,20 +47,6 @@ async def list_budgets(request: Request) -> Response:
     """All budgets, by id."""
     stores = stores_of(request)
     return json_response({"budgets": [describe(budget) for budget in await stores.run(stores.records.budgets)]})
-
-
-def describe(budget: Budget) -> dict[str, Any]:
-    return {
-        "id": budget.id,
-        "scope": str(budget.scope),
-        "start": budget.start.isoformat(),
-        "end": budget.end.isoformat(),
-        "amount": budget.amount,
-        "currency": budget.currency,
-        "cost": budget.cost,
-        "name": budget.name,
-        "owner": budget.owner,
-    }
 
 
 _ONE = "/v1/budgets/{budget_id}"

@@ -16,17 +16,15 @@ from forecast.workflows.explanation import explanation_answer
 async def explain(request: Request, body: ExplainRequest) -> Response:
     """What makes a period cost more or less than the one before, in contributions that add up to the difference."""
     stores = stores_of(request)
-    fiscal_start = stores.settings.fiscal_start
-    period, comparison = body.days(fiscal_start), body.comparison(fiscal_start)
+    calendar = stores.settings.calendar
+    period, comparison = body.days(calendar), body.comparison(calendar)
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
     return await answered(
         stores,
         "explain",
         snapshot,
         body.model_dump_json(),
-        lambda: explanation_answer(
-            snapshot, scope=body.scope, period=period, comparison=comparison, group_by=body.group_by, fiscal_start=fiscal_start
-        ),
+        lambda: explanation_answer(snapshot, scope=body.scope, period=period, comparison=comparison, group_by=body.group_by, calendar=calendar),
     )
 
 

@@ -16,8 +16,8 @@ from forecast.workflows.forecasts import forecast_answer
 async def forecast(request: Request, body: ForecastRequest) -> Response:
     """Totals and series with quantiles, the snapshot's id, and the backtest record of the scope."""
     stores = stores_of(request)
-    fiscal_start = stores.settings.fiscal_start
-    period = body.days(fiscal_start)
+    calendar = stores.settings.calendar
+    period = body.days(calendar)
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
     return await answered(
         stores,
@@ -31,7 +31,7 @@ async def forecast(request: Request, body: ForecastRequest) -> Response:
             granularity=body.granularity,
             group_by=body.group_by,
             quantiles=body.quantiles,
-            fiscal_start=fiscal_start,
+            calendar=calendar,
         ),
         is_quick=not body.group_by and is_ready_node(snapshot, body.scope),
     )

@@ -23,7 +23,7 @@ async def show_page(request: Request) -> Response:
     key = ("page", snapshot.id, "")
     page = stores.answers.get(key)
     if page is None:
-        page = await stores.run(lambda: render_page(snapshot, stores.settings.fiscal_start).encode())
+        page = await stores.run(lambda: render_page(snapshot, stores.settings.calendar).encode())
         stores.answers.put(key, page)
     return Response(page, media_type="text/html", headers=_HEADERS)
 

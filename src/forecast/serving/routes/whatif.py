@@ -16,28 +16,29 @@ from forecast.scenarios.plan import parse_plan
 from forecast.serving.answers import WhatIfAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
-from forecast.serving.responses import answered, stores_of
+from forecast.serving.responses import answered, rates_for, stores_of
 from forecast.serving.schemas import WhatIfRequest
 from forecast.spend.periods import Period
-from forecast.workflows.whatif import whatif_answer
+from forecast.workflows.whatif import meant_budget, whatif_answer
 
 
 async def whatif(request: Request, body: WhatIfRequest) -> Response:
     """Baseline, scenario and delta over the same futures, with what each lever does and what it does to budgets."""
     stores = stores_of(request)
-    fiscal_start = stores.settings.fiscal_start
-    period = body.days(fiscal_start)
+    calendar = stores.settings.calendar
+    period = body.days(calendar)
     plan = parse_plan({"scope": str(body.scope), "start": str(period.start), "end": str(period.end), "levers": list(body.levers)})
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
-    budgets = touched_budgets(await stores.run(stores.records.budgets), period)
-    # Budgets as they are now are part of the key: they may be put anew between two answers.
-    known = [[*map(str, (budget.id, budget.scope, budget.period, budget.amount, budget.currency, budget.cost, budget.name))] for budget in budgets]
-    canonical = json.dumps([body.model_dump_json(), known])
+    stored = await stores.run(stores.records.budgets)
+    budgets = touched_budgets([meant_budget(snapshot, budget, period, calendar) for budget in stored], period)
+    rates = await stores.run(lambda: rates_for(stores, budgets, snapshot.currency))
+    # Budgets and their rates as they are now are part of the key: they may be put anew between two answers.
+    canonical = json.dumps([body.model_dump_json(), repr(budgets), None if rates is None else hash(rates)])
 
     def compute() -> dict[str, Any]:
         # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds.
         with np.errstate(over="ignore", invalid="ignore"):
-            answer = whatif_answer(snapshot, plan, budgets, body.group_by, granularity=body.granularity, fiscal_start=fiscal_start)
+            answer = whatif_answer(snapshot, plan, budgets, body.group_by, granularity=body.granularity, calendar=calendar, rates=rates)
         if not all(math.isfinite(answer[name][figure]) for name in ("scenario", "delta") for figure in ("mean", "p10", "p90")):
             raise PlanError("The levers together grow beyond all numbers", field="levers", got=len(plan.levers), allowed="smaller factors")
         return answer
