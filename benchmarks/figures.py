@@ -45,7 +45,7 @@ def table() -> str:
             f" {pooled['coverage_80']:.0%}."
         ),
     ]
-    lines += ["", *_boards(), "", _ledger()]
+    lines += ["", *_overruns(), "", *_boards(), "", _engine(), "", _ledger()]
     latency = json.loads((HERE / "serving_latency.json").read_text())
     new, ratio = latency["figures"]["forecast_new"], latency["ratio_to_empty_api"]["forecast_new"]
     lines += [
@@ -68,6 +68,36 @@ RIVALS = {
     "run_rate": "run rate",
 }
 """Methods of the board that the README shows, and what it calls them."""
+
+
+def _overruns() -> list[str]:
+    """What probabilities of quarters' budgets are worth."""
+    recorded = json.loads((HERE / "company_forecasts.json").read_text())["company_forecasts_v1"]
+    lines = [
+        (
+            f"Budgets of a quarter at 85–130 % of the run rate, {len(recorded['seeds'])} other companies (`company_forecasts_v1`,"
+            " [picture](docs/how-to/overrun-answers.md#how-far-to-believe-it)); the true probability is that of simulated futures:"
+        ),
+        "",
+        "| budgets of | said and seen apart | from the true probability | Brier skill over run rate ± its noise | over an interval read backwards |",
+        "|---|---|---|---|---|",
+    ]
+    for level, text in (("company", "the company"), ("team", "teams"), ("leaf", "single workloads")):
+        skill = {rule: recorded["skill"][level][f"ours/{rule}"]["brier"][0] for rule in ("run_rate_normal", "interval_inversion")}
+        apart, away = recorded["calibration_error"][level]["ours"]["came"][0], recorded["levels"][level]["ours"]["overrun_apart"][0]
+        lines.append(f"| {text} | {apart:.1%} | {away:.2f} | {skill['run_rate_normal']:.2f} | {skill['interval_inversion']:.2f} |")
+    return lines
+
+
+def _engine() -> str:
+    """How fast many series are forecast."""
+    recorded = json.loads((HERE / "engine_speed.json").read_text())["engine_speed_v1"]
+    largest = recorded["sizes"][str(recorded["limits"]["series"])]
+    ets, prophet, mstl = (f"{recorded['rivals'][name]['times_faster']:.0f}" for name in ("auto_ets", "prophet", "mstl"))
+    return (
+        f"Ten thousand daily series of two years are learnt and simulated (92 days, 500 paths) in {largest['seconds']:.0f} s with"
+        f" {largest['peak_gib']:.1f} GiB; AutoETS takes {ets} times as long for a series, Prophet {prophet} times, MSTL {mstl} times."
+    )
 
 
 def _boards() -> list[str]:

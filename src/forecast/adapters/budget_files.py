@@ -28,6 +28,8 @@ SHEET = "Budgets"
 MOST_BYTES = 16 * 1024 * 1024
 MOST_UNPACKED = 200 * 1024 * 1024
 MOST_COLUMNS = 300
+LONGEST_CELL = 100_000
+"""Characters. `csv` has a limit too, but one of the whole process, which readers of bills raise."""
 
 _FORMULA = re.compile(r"^'*[=+\-@\t\r]")
 _WIDTHS = {"scope": 32, "name": 28, "owner": 20, "phases": 40, "thresholds": 40}
@@ -110,6 +112,8 @@ def _read_csv(path: Path, content: bytes) -> Table:
     try:
         for values in reader:
             number, ended = ended + 1, reader.line_num  # a row with line breaks inside is told by its first line
+            if any(len(value) > LONGEST_CELL for value in values):
+                raise csv.Error(f"a field has more than {LONGEST_CELL} characters")
             cells = [_plain(value.strip()) for value in values]
             if not any(cells):
                 continue

@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.anomalies.expectation import WAIT, Expectation, phases, replay, settled, transform_constant
+from forecast.anomalies.habits import DAY, WEEK
 from forecast.anomalies.stream import SpikeStream
 from forecast.anomalies.tail import Tail, fit_tail, stretch
 from forecast.anomalies.threshold import DAYS_A_MONTH, false_alarm_threshold, score_of, surprise_size
@@ -113,9 +114,10 @@ class SpikeDetector:
         )
 
     def stream(self) -> SpikeStream:
-        """One series from nothing, row by row; needs no fit, `freq` is only a hint for the threshold."""
+        """One series from nothing, row by row; needs no fit, `freq` is only a hint for the threshold and for what repeats: days, or weeks of days."""
         self._check()
-        return SpikeStream(max(-np.log10(min(self.false_alarms_per_month / self._periods_a_month(), 0.1)), 1.0))
+        rows = self._periods_a_month()
+        return SpikeStream(max(-np.log10(min(self.false_alarms_per_month / rows, 0.1)), 1.0), WEEK if rows <= DAYS_A_MONTH + 1 else DAY)
 
     def _check(self) -> None:
         parse_freq(self.freq)
