@@ -28,7 +28,9 @@ def banked(days: int = 420) -> tuple[RunRate, ErrorBank]:
 
 def test_paths_are_those_of_the_slow_twin() -> None:
     fitted, bank = banked()
-    bank = dataclasses.replace(bank, largest=bank.largest * np.array([[1.0], [1.0], [0.3], [1.0], [1.0]]))  # the third is held within reason
+    bank = dataclasses.replace(
+        bank, one_whole=True, largest=bank.largest * np.array([[1.0], [1.0], [0.3], [1.0], [1.0]])
+    )  # the third is held within reason
     block, n_origins = bank.ratios.shape[1:]
     points = fitted.points(np.array([420]), block)[:, 0]
     found = resample(bank, points, PATHS, np.random.default_rng(2), threads=1)

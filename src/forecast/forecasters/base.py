@@ -52,15 +52,15 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
     def fit(self, panel: pd.DataFrame, hierarchy: Hierarchy | None = None, events: Events = None) -> Self:
         """Learn from a long panel (`unique_id, ds, y`; NaN = not known; rows in any order; series may start and end on different days).
 
-        hierarchy : how the series add up, where they are leaves of one. events : planned events (`PlannedEvent` objects, or a frame with
-        the columns of a calendar): what they are known to do is not learnt, and is part of the paths. Those announced after the panel's last
-        period are not known.
+        hierarchy : how the series add up, where they are leaves of one: parts of one whole, whose growth says something about theirs.
+        events : planned events (`PlannedEvent` objects, or a frame with the columns of a calendar): what they are known to do is not learnt, and
+        is part of the paths. Those announced after the panel's last period are not known.
         Raises SchemaError, SpendDataError, InsufficientHistoryError (fewer than 14 periods, or nine weeks, months or
         quarters, in the longest series).
         """
         matrix = to_matrix(panel, self.freq)
         self.events_ = EventPlan.of(events, matrix, hierarchy)
-        history = history_of(self.events_.taken_out_of(matrix))
+        history = replace(history_of(self.events_.taken_out_of(matrix)), one_whole=hierarchy is not None)
         self._check_length(matrix)
         if hierarchy is not None and set(hierarchy.leaf_ids) != set(matrix.ids):
             odd = sorted(set(hierarchy.leaf_ids) ^ set(matrix.ids))
@@ -155,6 +155,7 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
                 "season": history.rhythm.season,
                 "outage_cells": history.outage_cells,
                 "outage_values": history.outage_values,
+                "one_whole": history.one_whole,
             },
             "endings": self.endings_.returns,
             "newcomers": self.newcomers_,
@@ -180,6 +181,7 @@ class Forecaster(BaseEstimator, ABC):  # type: ignore[misc]
             rhythm=replace(rhythm_of(self.freq, values.shape[1]), season=int(kept["season"])),
             outage_cells=np.asarray(kept["outage_cells"]),
             outage_values=np.asarray(kept["outage_values"]),
+            one_whole=bool(kept["one_whole"]),
         )
         self.series_ids_ = self.history_.ids
         self._restore(state["learned"])

@@ -66,6 +66,7 @@ class ErrorBank:
     level : (n,) recent level at the end. pull : (n, block) factors that bring points back from a burst. largest : (n, S) largest mean
     over a window as long as each stretch that history has shown. weights : (O,) draw probabilities. edges : (S + 1,) steps at which
     stretches begin, and the end. windows : (S,) independent windows behind each stretch. drift : (n,) and reach : see `widening.wander`.
+    one_whole : whether the series are parts of one whole, see `resampling.DRAWN`.
     """
 
     ratios: NDArray[np.float32]
@@ -79,6 +80,7 @@ class ErrorBank:
     season: int
     drift: Floats
     reach: int
+    one_whole: bool
 
     @classmethod
     def build(cls, history: History, points: Callable[[Ints, int], NDArray[np.floating]], *, first_origin: int = 0, threads: int = 1) -> ErrorBank:
@@ -111,6 +113,7 @@ class ErrorBank:
             season=rhythm.season,
             drift=unseen_drift(history),
             reach=2 * rhythm.short,
+            one_whole=history.one_whole,
         )
 
     def simulate(self, points: Floats, n_paths: int, rng: np.random.Generator, threads: int = 1) -> NDArray[np.float32]:
@@ -133,11 +136,12 @@ class ErrorBank:
             "season": self.season,
             "drift": self.drift,
             "reach": self.reach,
+            "one_whole": self.one_whole,
         }
 
     @classmethod
     def from_state(cls, state: dict[str, Any]) -> ErrorBank:
-        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"])})
+        return cls(**{**state, "season": int(state["season"]), "reach": int(state["reach"]), "one_whole": bool(state["one_whole"])})
 
 
 def _largest(history: History, edges: Ints, threads: int) -> Floats:

@@ -78,6 +78,7 @@ class History:
     grid : the union time grid; last : (n,) column of `grid` that a series' last column stands for.
     signed : (n,) whether negative values occur, so that forecasts may be negative too.
     outage_cells : (k, 2) row and column of values that were taken for outages, NaN in `values`; outage_values : (k,) what they were.
+    one_whole : whether the series are parts of one whole (leaves of a hierarchy) and not a collection.
     """
 
     ids: tuple[str, ...]
@@ -89,6 +90,7 @@ class History:
     rhythm: Rhythm
     outage_cells: Ints = field(default_factory=lambda: np.empty((0, 2), dtype=np.int64))
     outage_values: Floats = field(default_factory=lambda: np.empty(0))
+    one_whole: bool = False
 
     def part(self, rows: slice) -> History:
         """The history of some series: views of this one's arrays, nothing is computed twice."""
@@ -249,7 +251,7 @@ def extended(history: History, newer: SpendMatrix) -> History:
     if len(grid) == len(history.grid) and np.array_equal(before, after, equal_nan=True):
         return history
     values[rows[:, None], columns[None, :]] = after
-    return replace(history_of(SpendMatrix(history.ids, grid, values, history.freq)), rhythm=history.rhythm)
+    return replace(history_of(SpendMatrix(history.ids, grid, values, history.freq)), rhythm=history.rhythm, one_whole=history.one_whole)
 
 
 def outages(values: Floats, first: Ints) -> NDArray[np.bool_]:

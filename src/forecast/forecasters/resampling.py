@@ -41,8 +41,8 @@ POOL_WINDOWS, POOL_SERIES = 6.0, 10.0
 """Windows and series at which what all series together spent, in the mean of past errors, is believed by half."""
 
 DRAWN = 0.35
-"""How far the drift of a series is drawn towards the drift of all, on a log scale, where series are many: single drifts are noisy, and what grows
-a company grows its teams (decision 12)."""
+"""How far the drift of a part is drawn towards the drift of the whole, on a log scale, where parts are many: single drifts are noisy, and what grows
+a company grows its teams. Series that are a mere collection have no common drift (decision 12)."""
 
 LARGEST_DRIFT = 1.1
 """Log of a drift beyond which a series ends or begins, which says nothing about others (a factor of three)."""
@@ -84,7 +84,8 @@ def resample(bank: ErrorBank, points: Floats, n_paths: int, rng: np.random.Gener
         in_batches(write, n_series, threads)
         lifts, money, doubt, after = found[:, spend]
         together = block_of.held_together(lifts, money, doubt)
-        together *= block_of.drawn_to_common(together * after, bank.level[spend], steps.stop - steps.start)
+        if bank.one_whole:
+            together *= block_of.drawn_to_common(together * after, bank.level[spend], steps.stop - steps.start)
         held = block_of.by_step(together, steps.stop - steps.start)
 
         def hold(rows: slice, held: Singles = held, steps: slice = steps) -> None:
@@ -220,7 +221,7 @@ class Block:
         return np.clip(1.0 - share * doubt, 1.0 / MOST_LIFTED, MOST_LIFTED)
 
     def drawn_to_common(self, money: Floats, level: Floats, steps: int) -> Floats:
-        """(n, S) factors that draw each series' drift towards that of all, and leave what they spend together as it is.
+        """(n, S) factors that draw each part's drift towards that of the whole, and leave what they spend together as it is.
 
         money : (n, S) mean money of each stretch's first `steps`. level : (n,) recent cost of a step. The first stretch, a season, is left alone.
         """
