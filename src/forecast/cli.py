@@ -23,10 +23,12 @@ from forecast.commands import (
     budget_tree,
     budgets,
     demo,
+    detect,
     drivers,
     events,
     explain,
     forecasts,
+    incidents,
     ingest,
     models,
     service,
@@ -61,6 +63,8 @@ for module in (
     budget_tree,
     events,
     drivers,
+    detect,
+    incidents,
     service,
 ):
     module.register(app)

@@ -10,6 +10,7 @@
         + PlanError                     a what-if plan that cannot be carried out
         + UnknownScopeError             a dimension value that never occurred (suggests the nearest)
         + NotFoundError                 no such budget, snapshot, model
+        + ConflictError                 a step that a resource in its state cannot take
         + OutsideHorizonError           the question reaches beyond what the snapshot can see
       x ModelError                      ours, not the caller's
         + NotFittedError                simulate before fit
@@ -83,6 +84,10 @@ class UnknownScopeError(InputError):
 
 class NotFoundError(InputError):
     """No such budget, snapshot or model."""
+
+
+class ConflictError(InputError):
+    """A step that a resource in its state cannot take, such as looking at an incident that is over."""
 
 
 class OutsideHorizonError(InputError):

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from forecast.alerts.identity import incident_id
 from forecast.alerts.incident import SEVERITIES, Detection, Incident, Transition, severity
 from forecast.alerts.spans import DAY, Part, span_texts, utc, within
-from forecast.errors import InputError
+from forecast.errors import ConflictError
 
 QUIET = timedelta(days=3)
 """Longest pause between strange spend of one incident: a weekend and a day."""
@@ -122,11 +122,11 @@ def continued(incident: Incident, detection: Detection, *, now: datetime) -> Inc
 
 
 def acknowledge(incident: Incident, *, now: datetime, by: str, why: str = "") -> Incident:
-    """Somebody looks at it. Once more changes nothing; InputError for one that is resolved."""
+    """Somebody looks at it. Once more changes nothing; ConflictError for one that is resolved."""
     if incident.status == "acknowledged":
         return incident
     if not incident.is_active:
-        raise InputError(f"Incident {incident.id} is resolved; there is nothing to acknowledge", field="status", got="resolved", allowed="open")
+        raise ConflictError(f"Incident {incident.id} is resolved; there is nothing to acknowledge", field="status", got="resolved", allowed="open")
     return _with(replace(incident, status="acknowledged"), now, by, "acknowledged", why)
 
 

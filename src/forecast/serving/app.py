@@ -21,6 +21,7 @@ from forecast.serving.routes import (
     events,
     explain,
     forecasts,
+    incidents,
     overruns,
     pages,
     record,
@@ -29,7 +30,7 @@ from forecast.serving.routes import (
 )
 from forecast.serving.stores import Stores
 
-NOUNS = (spend, forecasts, explain, overruns, anomalies, whatif, budgets, budget_gate, budget_tree, events, drivers, record, pages)
+NOUNS = (spend, forecasts, explain, overruns, anomalies, incidents, whatif, budgets, budget_gate, budget_tree, events, drivers, record, pages)
 
 
 def create_app(stores: Stores | None = None) -> FastAPI:

@@ -58,6 +58,9 @@ class JsonRoute(APIRoute):
     no number for a day), a limit on depth, and no second parser whose faults would need a second translation.
     """
 
+    EMPTY = b""
+    """What a request without a body is taken for."""
+
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         endpoint = cast(Endpoint, self.endpoint)
         model = cast(type[BaseModel], get_type_hints(self.endpoint)["body"])
@@ -67,7 +70,7 @@ class JsonRoute(APIRoute):
             # A client that names no type is taken at its word: the body must be JSON anyway.
             if got and got not in JSON_TYPES and not got.endswith("+json"):
                 raise wrong_type(got, "application/json")
-            content = await read_body(request, MOST_JSON)
+            content = await read_body(request, MOST_JSON) or self.EMPTY
             try:
                 body = model.model_validate_json(content)
             except ValidationError as error:

@@ -6,6 +6,7 @@ from forecast.errors import (
     ArtifactError,
     BudgetError,
     ConfigError,
+    ConflictError,
     DeliveryError,
     ForecastError,
     InputError,
@@ -32,6 +33,7 @@ STATUS: dict[type[ForecastError], int] = {
     PlanError: 422,
     UnknownScopeError: 404,
     NotFoundError: 404,
+    ConflictError: 409,
     OutsideHorizonError: 422,
     # Ours.
     ModelError: 500,
@@ -46,6 +48,7 @@ TITLES: dict[int, str] = {
     405: "The resource does not take this method",
     406: "No representation that is accepted",
     408: "The request did not arrive in time",
+    409: "The resource is not in a state for that",
     413: "The request is too large",
     415: "The content type is not one that is read here",
     422: "The request is understood and cannot be answered",

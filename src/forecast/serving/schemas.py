@@ -231,14 +231,14 @@ class AnomalyRow(Asked):
 
 
 class AnomaliesRequest(SnapshotChoice):
-    """Was that strange? Scores only; nothing is changed."""
+    """Was that strange? Nothing is changed unless `commit` is true."""
 
     model_config = ConfigDict(
         json_schema_extra={"examples": [{"rows": [{"scope": "team=ads", "timestamp": "2026-12-11T00:00:00Z", "cost": 1234.5}]}]}
     )
 
     rows: Annotated[tuple[AnomalyRow, ...], Field(min_length=1, max_length=MOST_ROWS)]
-    commit: Literal[False] = False
+    commit: bool = Field(default=False, description="keep the incidents that were found; without it nothing is changed")
 
 
 class WhatIfRequest(PeriodChoice):

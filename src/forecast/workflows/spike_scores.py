@@ -289,12 +289,12 @@ def _shares_known(
     for place, rows in zip(places, rows_of, strict=True):
         if len(rows):
             leaves = snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves
-            low[rows], high[rows] = marks.shares(_sources(snapshot, leaves), ages[rows])
+            low[rows], high[rows] = marks.shares(sources_of(snapshot, leaves), ages[rows])
     return low, high
 
 
-def _sources(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float] | None:
-    """Parts that sources have in the recent spend of some leaves; None where leaves do not tell."""
+def sources_of(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float] | None:
+    """Parts that sources have in the recent spend of some leaves (row numbers); None where leaves do not tell."""
     if "provider" not in snapshot.hierarchy.dimensions:
         return None
     sizes = np.abs(snapshot.expected_history[leaves, -28:]).sum(axis=1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecast.anomalies.attribution import Contributor, root_causes, sentence
+from forecast.anomalies.attribution import Contributor, root_causes
+from forecast.anomalies.attribution_days import ordinary
+from forecast.anomalies.attribution_words import sentence
 from forecast.anomalies.incidents import Flag, direction, incident_id, merge, named_by, severity
 from forecast.errors import InputError
 from forecast.snapshot import Snapshot
@@ -25,6 +27,8 @@ from forecast.workflows.summary import finite, heading
 MOST_ROWS = 100_000
 REFERENCE_DAYS = 28
 """Ordinary days that an incident's charge lines are compared with."""
+MOST_TAGS = 8
+"""Tag keys that causes are looked for in."""
 MOST_EXPLAINED = 20
 """Incidents of one answer whose charge lines are searched for causes, largest first; the others name themselves."""
 
@@ -159,6 +163,10 @@ def _incident(snapshot: Snapshot, group: Sequence[Flag], scores: RowAnswers, bre
         "impact": impact,
         "impact_percent": 100.0 * impact / abs(expected) if expected else None,
         "p_value": min(flag.p_value for flag in group),
+        "parts": [
+            {"start": day.isoformat(), "end": (day + timedelta(days=1)).isoformat(), "actual": own[day].cost, "expected": own[day].expected}
+            for day in sorted(own)
+        ],
         "root_causes": [cause.as_dict() for cause in causes],
         "sentence": sentence(
             str(scope), (min(own).isoformat(), max(own).isoformat()), actual, expected, snapshot.currency, [cause for cause in causes if cause.scope]
@@ -216,15 +224,15 @@ class _Breakdown:
         if current.empty or reference.empty:
             return None
         fixed = {clause.dimension for clause in scope.clauses if not clause.exclude and len(clause.values) == 1}
-        dimensions = [name for name in DIMENSIONS if name not in fixed and name in current.columns and name in reference.columns]
-        found = root_causes(current, reference, dimensions, actual=actual, expected=expected)
+        known_names = [*DIMENSIONS, *self._tag_names()]
+        dimensions = [name for name in known_names if name not in fixed and name in current.columns and name in reference.columns]
+        found = root_causes(current, ordinary(reference, wanted), dimensions, actual=actual, expected=expected)
         base = _single(scope)
-        return [
-            Contributor(
-                {**base, **cause.scope} if not cause.rest else {}, cause.impact, cause.share, cause.price, cause.volume, cause.mix, cause.rest
-            )
-            for cause in found
-        ]
+        return [cause if cause.rest else replace(cause, scope={**base, **cause.scope}) for cause in found]
+
+    def _tag_names(self) -> list[str]:
+        """Tag keys that causes are looked for in, beside the dimensions."""
+        return [name for name in self.recent.tag_keys if name not in DIMENSIONS][:MOST_TAGS]
 
     def _recent_lines(self, scope: Scope) -> pd.DataFrame | None:
         hierarchy, recent = self.snapshot.hierarchy, self.recent
@@ -238,9 +246,12 @@ class _Breakdown:
             return None
         frame = recent.frame[mask]
         missing = [name for name in hierarchy.dimensions if name not in frame.columns]
-        if missing:
-            frame = frame.assign(**{name: hierarchy.leaves[name].to_numpy()[recent.leaf[mask]] for name in missing})
-        return frame
+        columns: dict[str, Any] = {name: hierarchy.leaves[name].to_numpy()[recent.leaf[mask]] for name in missing}
+        for name in self._tag_names():
+            if name not in frame.columns and name not in columns:
+                codes, values = recent.column(name)
+                columns[name] = pd.Categorical.from_codes(codes[mask], categories=pd.Index(values))
+        return frame.assign(**columns) if columns else frame
 
 
 def _within(frame: pd.DataFrame, scope: Scope) -> pd.DataFrame:

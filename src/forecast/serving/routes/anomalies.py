@@ -17,17 +17,21 @@ from forecast.serving.schemas import AnomaliesRequest, AnomalyRow
 from forecast.snapshot import Snapshot
 from forecast.spend.hierarchy import COMPANY
 from forecast.spend.scope import Clause, Scope, unknown_value
+from forecast.workflows.incident_answers import detections_of, with_kept
 from forecast.workflows.spikes import SpendRow, anomaly_answer
 
 
 async def anomalies(request: Request, body: AnomaliesRequest) -> Response:
-    """Per row: expected cost, interval, p-value, score, whether it is strange, and what drove it. Changes nothing."""
+    """Per row: expected cost, interval, p-value, score, whether it is strange, and what drove it. Changes nothing unless `commit` is true."""
     stores = stores_of(request)
     snapshot = await stores.snapshot(body.cost, body.as_of, body.snapshot_id)
     now = datetime.now(UTC)
 
     def compute() -> bytes:
-        return to_json(anomaly_answer(snapshot, read_rows(snapshot, body.rows), now=now))
+        answer = anomaly_answer(snapshot, read_rows(snapshot, body.rows), now=now)
+        if body.commit:
+            answer = with_kept(answer, stores.records.put_detections(detections_of(answer), now=now).incidents)
+        return to_json(answer)
 
     return Response(await stores.run(compute), media_type="application/json")
 
