@@ -57,6 +57,7 @@ bench: install ## measure accuracy, calibration, generation, ingestion and servi
 	$(BIN)/python benchmarks/company_forecasts.py
 	$(BIN)/python benchmarks/drivers.py
 	$(BIN)/python benchmarks/nowcast.py
+	$(BIN)/python benchmarks/root_cause.py
 	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/nab.py --data "$(BENCH_DATA)/anomaly"
 	$(BIN)/python benchmarks/ledger_ingestion.py
 	$(BIN)/python benchmarks/ingestion_kills.py
