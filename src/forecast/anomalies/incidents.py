@@ -1,12 +1,15 @@
-"""From flagged rows to incidents: nested scopes and neighbouring days of one direction are one cause."""
+"""From flagged rows to incidents: nested scopes and neighbouring days of one direction are one cause, and so are scopes that share the money."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations
+
+import numpy as np
+from numpy.typing import NDArray
 
 from forecast.spend.scope import Clause, Scope
 
@@ -14,6 +17,12 @@ MOST_CLAUSES = 8
 """Scopes of more conditions are only nested in themselves and in the company: 2^n of them are looked up."""
 EXPLAINS = 0.8
 """An incident is named by its most specific scope that holds this part of the largest impact."""
+SHARED = 0.6
+"""Incidents are one where so much of the smaller one's excess lies on the same leaves and days as the other's."""
+HOLDS = 0.9
+"""An incident of several such scopes is named by the smallest of them that holds this part of their excess together."""
+MOST_COMPARED = 500
+"""Incidents whose leaves are compared, largest first: it takes each with each."""
 SEVERITIES: tuple[tuple[float, str], ...] = ((0.5, "critical"), (0.1, "high"), (0.03, "medium"))
 """Impact as part of a month of expected spend."""
 
@@ -68,7 +77,90 @@ def merge(flags: Sequence[Flag]) -> list[list[Flag]]:
     found: dict[int, list[Flag]] = {}
     for item, flag in enumerate(flags):
         found.setdefault(root(item), []).append(flag)
-    ordered = (sorted(group, key=lambda flag: (flag.day, str(flag.scope), flag.number)) for group in found.values())
+    return _in_order(found.values())
+
+
+Excess = Callable[[Scope, Sequence[date]], "NDArray[np.float64] | None"]
+"""(n_days, n_leaves) of what the leaves of a scope cost above expectation on some days, 0 for other leaves; None where that is not known."""
+
+
+@dataclass(frozen=True)
+class _Burden:
+    """Where an incident's money lies: its days, and the part of each leaf's excess on them that goes the incident's way."""
+
+    group: int
+    way: str
+    days: dict[date, NDArray[np.float64]]
+
+    @property
+    def total(self) -> float:
+        return float(sum(leaves.sum() for leaves in self.days.values()))
+
+    def shared(self, other: _Burden) -> float:
+        return float(sum(np.minimum(leaves, other.days[day]).sum() for day, leaves in self.days.items() if day in other.days))
+
+
+def join(groups: Sequence[list[Flag]], excess: Excess) -> list[list[Flag]]:
+    """Incidents of `merge` whose excess lies mostly on the same leaves become one: `service=X,stage=dev` and `stage=dev,team=Y` may be one cause.
+
+    Groups of which nothing is known stay apart. Order is that of `merge`. With nothing to join, the groups are those given.
+    """
+    largest = sorted(range(len(groups)), key=lambda number: (-max(abs(flag.impact) for flag in groups[number]), number))[:MOST_COMPARED]
+    burdens = [burden for number in sorted(largest) if (burden := _burden(groups[number], number, excess)) is not None]
+    parent = list(range(len(groups)))
+
+    def root(item: int) -> int:
+        while parent[item] != item:
+            parent[item] = parent[parent[item]]
+            item = parent[item]
+        return item
+
+    on_day: dict[tuple[str, date], list[int]] = {}
+    for place, burden in enumerate(burdens):
+        near = {other for day in burden.days for other in on_day.get((burden.way, day), ())}
+        for other in sorted(near):
+            smaller = min(burden.total, burdens[other].total)
+            if smaller > 0.0 and burden.shared(burdens[other]) >= SHARED * smaller:
+                parent[root(burden.group)] = root(burdens[other].group)
+        for day in burden.days:
+            on_day.setdefault((burden.way, day), []).append(place)
+    found: dict[int, list[Flag]] = {}
+    for number, group in enumerate(groups):
+        found.setdefault(root(number), []).extend(group)
+    return _in_order(found.values())
+
+
+def _burden(group: Sequence[Flag], number: int, excess: Excess) -> _Burden | None:
+    scope, way = named_by(group), group[0].direction
+    days = sorted({flag.day for flag in group if flag.scope == scope})
+    known = excess(scope, days)
+    if known is None:
+        return None
+    sign = 1.0 if way == "up" else -1.0
+    return _Burden(number, way, dict(zip(days, np.maximum(sign * known, 0.0), strict=True)))
+
+
+def named_by_money(group: Sequence[Flag], excess: Excess) -> Scope:
+    """The smallest flagged scope of a joined incident that holds most of all its scopes' excess; the largest where none does, or nothing is known."""
+    days = sorted({flag.day for flag in group})
+    sign = 1.0 if group[0].direction == "up" else -1.0
+    money = {scope: known for scope in {flag.scope for flag in group} if (known := excess(scope, days)) is not None}
+    held = {scope: float((sign * known).sum()) for scope, known in money.items()}
+    if not held or max(held.values()) <= 0.0:
+        return named_by(group)
+    # A leaf's excess is the same whichever scope it is seen in.
+    every = sign * np.stack(list(money.values()))
+    union = float(np.where((every > 0.0).any(axis=0), every.max(axis=0), every.min(axis=0)).sum())
+    able = [scope for scope, part in held.items() if part >= HOLDS * union]
+    if not able:
+        return max(held, key=lambda scope: (held[scope], len(scope.clauses), str(scope)))
+    width = {scope: int((money[scope] != 0.0).any(axis=0).sum()) for scope in able}
+    return min(able, key=lambda scope: (width[scope], -len(scope.clauses), -held[scope], str(scope)))
+
+
+def _in_order(groups: Iterable[list[Flag]]) -> list[list[Flag]]:
+    """Flags by day and scope within a group, groups by their first."""
+    ordered = (sorted(group, key=lambda flag: (flag.day, str(flag.scope), flag.number)) for group in groups)
     return sorted(ordered, key=lambda group: (group[0].day, str(group[0].scope), group[0].number))
 
 

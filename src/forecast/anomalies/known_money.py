@@ -23,11 +23,19 @@ def with_known_money(arrays: Mapping[str, NDArray[Any]], known: NDArray[np.float
     location, spread = arrays["location"].astype(np.float64), arrays["spread"].astype(np.float64)
     if known.shape != location.shape:
         raise InputError(f"known has shape {known.shape}", field="known", got=known.shape, allowed=f"{location.shape}, as the detector's days")
-    constant = np.asarray(arrays["constant"], dtype=np.float64)[:, None]
+    moved, width = moved_by(location, spread, np.asarray(arrays["constant"], dtype=np.float64)[:, None], known)
+    return {**arrays, "location": moved.astype(np.float32), "spread": width.astype(np.float32)}
+
+
+def moved_by(
+    location: NDArray[np.float64],
+    spread: NDArray[np.float64],
+    constant: NDArray[np.float64] | float,
+    known: NDArray[np.float64],
+    miss: NDArray[np.float64] | float = 0.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Location and spread (on the transformed scale, all of one shape) with `known` money added, whose own spread is `miss`, in money."""
     moved = np.arcsinh(np.sinh(location) + known / constant)
+    width = np.hypot(spread * np.cosh(location), miss / constant) / np.cosh(moved)
     same = known == 0.0
-    return {
-        **arrays,
-        "location": np.where(same, location, moved).astype(np.float32),
-        "spread": np.where(same, spread, spread * np.cosh(location) / np.cosh(moved)).astype(np.float32),
-    }
+    return np.where(same, location, moved), np.where(same, spread, width)

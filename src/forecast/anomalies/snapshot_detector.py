@@ -84,7 +84,7 @@ def fit_snapshot_detector(
         )
     smallest = SMALLEST_PART * float(np.nanmedian(np.abs(history), axis=1).max())
     constant = transform_constant(history)
-    seen = replay_days(_without_recurring(history, first_day), constant, smallest)
+    seen = replay_days(without_recurring(history, first_day), constant, smallest)
     usual = np.where(_idle(history), np.nan, settled(seen.surprise))
     wildness = stretch(usual)[:, None]
     surprises = usual / wildness
@@ -115,7 +115,7 @@ def _idle(history: NDArray[np.float64]) -> NDArray[np.bool_]:
     return np.asarray(before - before[:, begin] < 0.5 * window)
 
 
-def _without_recurring(history: NDArray[np.float64], first_day: date | None) -> NDArray[np.float64]:
+def without_recurring(history: NDArray[np.float64], first_day: date | None) -> NDArray[np.float64]:
     """The history with the days of recurring items unknown, from the third month of an item on."""
     if first_day is None:
         return history

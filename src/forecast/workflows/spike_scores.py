@@ -3,7 +3,7 @@
 Where the expectation comes from, by row (`basis`):
 - forecast: the snapshot's predictive distribution of that scope and day;
 - beyond: a day after the last daily step, read from the same weekday of the last week that has one;
-- history: a day up to the cutoff, by what was expected from the days before it;
+- history: a day up to the cutoff, by what was expected from the days before it, with what is dated: schedules, one-offs, recurring items;
 - recent: a scope finer than a leaf, by the same one-step expectation over its recent charge lines;
 - parent: a value that never occurred; the row is judged by how much its parent would be surprised by that much more.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.anomalies.expectation import transform_constant
+from forecast.anomalies.known_money import moved_by
 from forecast.anomalies.snapshot_detector import DetectorState, next_days, score_by_expectation, score_by_quantiles
 from forecast.anomalies.threshold import score_of, surprise_size
 from forecast.errors import UnknownScopeError
@@ -25,6 +26,8 @@ from forecast.spend.completeness import benefit_of_doubt
 from forecast.spend.hierarchy import COMPANY
 from forecast.spend.provisional import Watermarks
 from forecast.spend.scope import Clause, Scope
+from forecast.workflows.dated_money import dated_money
+from forecast.workflows.event_doubt import event_doubt
 from forecast.workflows.records import series_name
 from forecast.workflows.shares import RecentSpend, recent_spend
 from forecast.workflows.summary import quantiles_of
@@ -67,7 +70,14 @@ def score_rows(
     _from_history(snapshot, state, places, coarse, rows_of, offset, expectation)
     _from_lines(snapshot, state, places, finer, rows_of, offset, expectation)
     unknown = np.array([place.unknown for place in places], dtype=bool)[codes]
-    return _answers(state, costs, expectation, unknown, _shares_known(snapshot, places, rows_of, days, now))
+    return _answers(
+        state,
+        costs,
+        expectation,
+        unknown,
+        _shares_known(snapshot, places, rows_of, days, now),
+        _planned(snapshot, places, coarse, rows_of, days),
+    )
 
 
 def detector_state(snapshot: Snapshot) -> DetectorState:
@@ -218,29 +228,32 @@ def _from_history(
     found: _Expected,
 ) -> None:
     n_days = len(snapshot.history_ds)
-    replayed: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for number in numbers:
-        rows = rows_of[number]
-        rows = rows[offset[rows] <= 0]
-        if not len(rows):
-            continue
-        place = places[number]
+    dated = dated_money(snapshot)
+    replayed: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+    past = [(places[number], rows) for number in numbers if len(rows := rows_of[number][offset[rows_of[number]] <= 0])]
+    groups = [snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves for place, _ in past]
+    for (place, rows), (amount, miss_by_day) in zip(past, dated.items(groups), strict=True):
         column = n_days - 1 + offset[rows]
+        money, miss = amount[column], miss_by_day[column]
         name = series_name(snapshot.hierarchy, place.scope) or COMPANY
         stored = state.row.get(name) if place.node is not None or len(place.leaves) == 1 else None
-        if stored is not None:
-            found.constant[rows] = state.constant[stored]
-            found.location[rows], found.spread[rows] = state.location[stored, column], state.spread[stored, column]
-        else:
-            replayed.append((rows, snapshot.expected_history[place.leaves].sum(axis=0)))
+        if stored is None:
+            # Stored expectations have the money of schedules and one-offs in them.
+            replayed.append((rows, place.leaves, money + dated.known[np.ix_(place.leaves, column)].sum(axis=0), miss))
+            continue
+        constant = state.constant[stored]
+        found.constant[rows] = constant
+        location, spread = state.location[stored, column].astype(np.float64), state.spread[stored, column].astype(np.float64)
+        found.location[rows], found.spread[rows] = moved_by(location, spread, constant, money, miss)
     if replayed:
-        history = np.stack([line for _, line in replayed])
-        constant = transform_constant(history)
-        seen, _, _ = next_days(history, constant, state.smallest_money)
-        for line, (rows, _) in enumerate(replayed):
+        history = np.stack([dated.learnable[leaves].sum(axis=0) for _, leaves, _, _ in replayed])
+        constants = transform_constant(history)
+        seen, _, _ = next_days(dated.without_items(history), constants, state.smallest_money)
+        for line, (rows, _, money, miss) in enumerate(replayed):
             column = n_days - 1 + offset[rows]
-            found.constant[rows] = constant[line]
-            found.location[rows], found.spread[rows] = seen.location[line, column], seen.spread[line, column]
+            found.constant[rows] = constants[line]
+            location, spread = seen.location[line, column], seen.spread[line, column]
+            found.location[rows], found.spread[rows] = moved_by(location, spread, constants[line], money, miss)
 
 
 def _from_lines(
@@ -293,6 +306,23 @@ def _shares_known(
     return low, high
 
 
+def _planned(
+    snapshot: Snapshot, places: Sequence[_Place], numbers: Sequence[int], rows_of: Sequence[NDArray[np.int64]], days: NDArray[np.datetime64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """(m,) least and most that planned events may have added to each row's cost; None where none is known."""
+    doubt = event_doubt(snapshot)
+    if not doubt.events:
+        return None
+    low, high = np.zeros(len(days)), np.zeros(len(days))
+    for number in numbers:
+        place, rows = places[number], rows_of[number]
+        rows = rows[days[rows] <= doubt.last]
+        if len(rows):
+            leaves = snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves
+            low[rows], high[rows] = doubt.between(leaves, days[rows])
+    return low, high
+
+
 def sources_of(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float] | None:
     """Parts that sources have in the recent spend of some leaves (row numbers); None where leaves do not tell."""
     if "provider" not in snapshot.hierarchy.dimensions:
@@ -311,6 +341,7 @@ def _answers(
     found: _Expected,
     unknown: NDArray[np.bool_],
     shares: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    planned: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
 ) -> RowAnswers:
     m = len(costs)
     usual = np.where(found.by_table, found.tables[:, _MEDIAN], found.constant * np.sinh(found.location))
@@ -318,6 +349,9 @@ def _answers(
     judged = np.where(unknown, np.nan_to_num(usual) + costs, costs)
     if shares is not None:
         judged = np.where(unknown | np.isnan(usual), judged, benefit_of_doubt(costs, np.nan_to_num(usual), *shares))
+    if planned is not None:
+        # Of what an event may have done, as much counts as makes the day most usual.
+        judged = np.where(np.isnan(usual), judged, np.clip(usual, judged - planned[1], judged - planned[0]))
     expected, lower, upper, p_value = (np.full(m, np.nan) for _ in range(4))
     for by_table in (True, False):
         here = found.by_table == by_table

@@ -14,12 +14,13 @@ import pandas as pd
 from forecast.anomalies.attribution import Contributor, root_causes
 from forecast.anomalies.attribution_days import ordinary
 from forecast.anomalies.attribution_words import sentence
-from forecast.anomalies.incidents import Flag, direction, incident_id, merge, named_by, severity
+from forecast.anomalies.incidents import Flag, direction, incident_id, join, merge, named_by, named_by_money, severity
 from forecast.errors import InputError
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import DIMENSIONS
 from forecast.spend.periods import parse_day
 from forecast.spend.scope import Scope
+from forecast.workflows.leaf_excess import LeafExcess
 from forecast.workflows.shares import recent_spend
 from forecast.workflows.spike_scores import RowAnswers, score_rows
 from forecast.workflows.summary import finite, heading
@@ -123,7 +124,9 @@ def _incidents(
     ]
     if not flags:
         return [], {}
-    groups = merge(flags)
+    apart, excess = merge(flags), LeafExcess(snapshot, lines)
+    groups = join(apart, excess) if len(apart) > 1 else apart
+    whole = {tuple(flag.number for flag in group) for group in apart}
     sizes = sorted((max(abs(flag.impact) for flag in group) for group in groups), reverse=True)
     least = sizes[min(len(sizes), MOST_EXPLAINED) - 1]
     breakdown = _Breakdown(snapshot, lines)
@@ -132,14 +135,17 @@ def _incidents(
     incidents = []
     for group in groups:
         explained = max(abs(flag.impact) for flag in group) >= least
-        incident = _incident(snapshot, group, scores, breakdown if explained else None, others)
+        joined = tuple(flag.number for flag in group) not in whole
+        scope = named_by_money(group, excess) if joined else named_by(group)
+        incident = _incident(snapshot, scope, group, scores, breakdown if explained else None, others)
         incidents.append(incident)
         incident_of.update((flag.number, incident["id"]) for flag in group)
     return incidents, incident_of
 
 
-def _incident(snapshot: Snapshot, group: Sequence[Flag], scores: RowAnswers, breakdown: _Breakdown | None, others: _Others) -> dict[str, Any]:
-    scope = named_by(group)
+def _incident(
+    snapshot: Snapshot, scope: Scope, group: Sequence[Flag], scores: RowAnswers, breakdown: _Breakdown | None, others: _Others
+) -> dict[str, Any]:
     way = group[0].direction
     days = sorted({flag.day for flag in group})
     # The incident's money is that of its own scope; other flagged scopes of the group are the same money seen from above or below.
