@@ -75,8 +75,10 @@ class Expectation:
         residual = np.where(known, x - location, 0.0)
         first = known & (self.seen == 0)
         flagged = known & (self.seen >= WAIT) & (np.abs(residual) > FLAG * spread)
-        self.flags = np.where(flagged, self.flags + 1.0, np.where(known, np.maximum(self.flags - 1.0 / 3.0, 0.0), self.flags))
-        self.flag_sum = np.where(flagged, self.flag_sum + residual, np.where(self.flags == 0.0, 0.0, self.flag_sum))
+        leaked = np.where(known & ~flagged, np.maximum(self.flags - 1.0 / 3.0, 0.0), self.flags)
+        # The sum leaks with the count: else flags with normal values between them would move the level by more than any of them.
+        self.flag_sum = self.flag_sum * leaked / np.maximum(self.flags, 1e-9) + np.where(flagged, residual, 0.0)
+        self.flags = leaked + flagged
         moved = flagged & (self.flags >= NEW_NORMAL)
         taught = known & ~flagged & ~first
         clipped = np.where(self.seen >= WAIT, np.clip(residual, -CLIP * spread, CLIP * spread), residual)
