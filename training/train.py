@@ -158,6 +158,7 @@ def train(
             billed=history.billed,
             provisional=history.provisional,
             event_effects=effects,
+            driver_effects=None if drivers is None else drivers.moved_,
             known_money=known_money(history.parts, history.matrix.ds.to_numpy()),
             meters=read_meters(ledger, history, cost=cost),
             threads=threads,

@@ -43,7 +43,7 @@ class Snapshot:
     known_money : what of the history came once or by a schedule, see `spend/known_money.py`. meters : money and quantities of what is metered,
     see `spend/meters.py`. Both None in snapshots that do not keep them.
     event_effects : mean money that each planned event adds to the paths: columns `event` (id), `leaf`, `step` (row numbers), `effect`; None
-    where no event touches them.
+    where no event touches them. driver_effects : likewise mean money that drivers add by moving away from where they were lately, with `driver`.
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
     (champion, seed, ledger digest, fiscal_start, time_zone where it is not UTC, …).
     """
@@ -70,6 +70,7 @@ class Snapshot:
     known_money: pd.DataFrame | None = None
     meters: pd.DataFrame | None = None
     event_effects: pd.DataFrame | None = None
+    driver_effects: pd.DataFrame | None = None
 
     @property
     def n_paths(self) -> int:

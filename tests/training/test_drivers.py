@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,9 @@ import pytest
 from forecast.adapters.artifacts import ArtifactStore
 from forecast.company.requests import requests_of
 from forecast.spend.drivers import Driver, read_drivers
+from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
+from forecast.workflows.explanation import explanation_answer
 from tests.training.homes import LAST, TrainingHome, make_home
 from training.backtest import load_history, run_backtest
 from training.knowledge import driven, knowing, read_knowledge
@@ -55,6 +57,18 @@ def test_training_uses_drivers_and_says_so(home: TrainingHome, drivers: tuple[Dr
         rows = np.flatnonzero(snapshot.hierarchy.leaf_mask(scope))
         more = snapshot.leaf_paths[rows, :28].sum() / plain.leaf_paths[rows, :28].sum()
         assert more > 1.2
+    # What drivers do is money of the paths, and the explanation of a change has it as a part of its own that adds up with the others.
+    assert plain.driver_effects is None
+    assert snapshot.driver_effects is not None
+    assert set(snapshot.driver_effects["driver"]) == {one["driver"] for one in used}
+    moved = snapshot.driver_effects["effect"].sum()
+    assert 0 < moved < snapshot.leaf_paths.sum(axis=(0, 1), dtype=np.float64).mean()
+    start = snapshot.cutoff + timedelta(days=1)
+    told_why = explanation_answer(snapshot, scope=Scope(), period=Period(start, start + timedelta(days=28)))
+    parts = {one["name"]: one["money"] for one in told_why["contributions"]}
+    days = snapshot.driver_effects["step"] < 28
+    assert parts["drivers"] == pytest.approx(float(snapshot.driver_effects.loc[days, "effect"].sum()))
+    assert sum(parts.values()) == pytest.approx(told_why["change"])
     artifact = ArtifactStore(home.settings.models_folder).load(report.artifact)
     assert type(artifact).__name__ == "DrivenForecaster"
     assert {one.driver for one in artifact.elasticities_} == set(told)

@@ -6,6 +6,7 @@
               pending.npy watermarks.parquet    only where the last days are not fully billed, or how bills come in is known
               known_money.parquet meters.parquet    what explanations read beside the history
               event_effects.parquet    only where planned events touch the paths
+              driver_effects.parquet   only where drivers do
               totals.npz            mean and quantiles of every node's calendar months and fiscal quarters; kept for ever
               pruned.json           only where the paths have been given up
 """
@@ -37,7 +38,7 @@ from forecast.spend.periods import Period, split
 FORMAT = 1
 LEAST_PREFIX = 8
 PATHS = ("leaf_paths.npy", "node_paths.npy")
-OPTIONAL_FRAMES = ("watermarks", "known_money", "meters", "event_effects")
+OPTIONAL_FRAMES = ("watermarks", "known_money", "meters", "event_effects", "driver_effects")
 DIGEST_AT_OPEN = 4 * 1024 * 1024
 """Files up to this size are checked against their digest at every opening (a millisecond each); larger ones by `verify`."""
 ABANDONED_SECONDS = 24 * 3600

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.snapshot import Snapshot
@@ -141,23 +142,22 @@ def in_words(told: Told, name: str, inside: NDArray[np.bool_], amount: float) ->
         case "season":
             return f"The days of the month that {told.now} has {_plural(does)}: {places}."
         case "events":
-            return f"Planned events {_plural(does)}: {_events(told, inside) or places}."
+            named = {str(event.get("id")): str(event.get("name") or event.get("id")) for event in told.snapshot.meta.get("events", ())}
+            return f"Planned events {_plural(does)}: {_most(told, inside, told.snapshot.event_effects, 'event', named) or places}."
         case "drivers":
-            return f"Drivers {_plural(does)}: {places}."
+            return f"Drivers {_plural(does)}: {_most(told, inside, told.snapshot.driver_effects, 'driver', {}) or places}."
         case "uncertainty":
             return f"Single series can rise further than they can fall, and which of them will is not known: this {does}, most in {places}."
     return f"What the forecast expects to change after {told.snapshot.cutoff} {does}: {places}."
 
 
-def _events(told: Told, inside: NDArray[np.bool_]) -> str:
-    """The events that do most of it, by name: what they add to the period minus what they add to the comparison period."""
-    frame = told.snapshot.event_effects
+def _most(told: Told, inside: NDArray[np.bool_], frame: pd.DataFrame | None, column: str, names: Mapping[str, str]) -> str:
+    """The events or drivers that do most of it, by name: what they add to the period minus what they add to the comparison period."""
     if frame is None:
         return ""
     weights = told.snapshot.future_weights(told.period) - told.snapshot.future_weights(told.comparison)
     own = frame[inside[frame["leaf"].to_numpy(dtype=np.int64)]]
-    money = (own["effect"] * weights[own["step"].to_numpy(dtype=np.int64)]).groupby(own["event"].to_numpy()).sum()
-    names = {str(event.get("id")): str(event.get("name") or event.get("id")) for event in told.snapshot.meta.get("events", ())}
+    money = (own["effect"] * weights[own["step"].to_numpy(dtype=np.int64)]).groupby(own[column].to_numpy()).sum()
     order = np.argsort(-np.abs(money.to_numpy()), kind="stable")[:NAMED]
     return ", ".join(f"{names.get(str(money.index[row]), money.index[row])} ({signed(float(money.iloc[row]))})" for row in order)
 

@@ -218,7 +218,7 @@ def _leaf_days(snapshot: Snapshot) -> LeafDays:
     learnt[:, :known][np.abs(learnt[:, :known]) <= 1e-9 * np.abs(snapshot.expected_history)] = 0.0
     daily = known + int((lengths == 1).cumprod().sum())
     events = _effects(snapshot.event_effects, n_leaves, lengths, known)
-    drivers = _effects(getattr(snapshot, "driver_effects", None), n_leaves, lengths, known)
+    drivers = _effects(snapshot.driver_effects, n_leaves, lengths, known)
     owed = snapshot.expected_history - snapshot.leaf_history
     if snapshot.midnights is None:
         return LeafDays(days, known, daily, learnt, one_offs, scheduled, events, drivers, owed)

@@ -49,6 +49,7 @@ def build_snapshot(
     known_money: pd.DataFrame | None = None,
     meters: pd.DataFrame | None = None,
     event_effects: pd.DataFrame | None = None,
+    driver_effects: pd.DataFrame | None = None,
     threads: int = 1,
 ) -> Snapshot:
     """A draft (id "") from daily leaf paths: `SnapshotStore.write` gives it its id.
@@ -56,7 +57,7 @@ def build_snapshot(
     paths : every leaf, daily, from the day after the history's last day, at least `horizon_days(…)` long. history : every leaf's
     daily cost, no unknown days. recent, detector, backtest, meta, known_money, meters : see `Snapshot`. billed : (n_leaves, n_days) the history as
     billed, rows as in `history`, where its last days are expectations; provisional : what those may come to, at least as many as paths.
-    event_effects : mean money of planned events by day, columns event, unique_id, ds, effect.
+    event_effects : mean money of planned events by day, columns event, unique_id, ds, effect; driver_effects : of drivers, with `driver`.
     threads : how many share the work; the snapshot does not depend on it.
     Node paths are float64 sums of the float32 leaf steps, path by path; node means are sums of leaf means, so that they add up.
     Raises InputError where paths, history and hierarchy do not name the same leaves and days.
@@ -92,7 +93,8 @@ def build_snapshot(
         watermarks=None if provisional is None else provisional.watermarks,
         known_money=known_money,
         meters=meters,
-        event_effects=None if event_effects is None or event_effects.empty else _by_step(event_effects, hierarchy, starts),
+        event_effects=_by_step(event_effects, "event", hierarchy, starts),
+        driver_effects=_by_step(driver_effects, "driver", hierarchy, starts),
     )
 
 
@@ -139,12 +141,14 @@ def _steps(values: NDArray[np.float32], order: NDArray[np.int64], days: NDArray[
     return found
 
 
-def _by_step(effects: pd.DataFrame, hierarchy: Hierarchy, starts: NDArray[np.datetime64]) -> pd.DataFrame:
-    """Columns event, leaf, step, effect, sorted: what `Snapshot.event_effects` holds."""
+def _by_step(effects: pd.DataFrame | None, name: str, hierarchy: Hierarchy, starts: NDArray[np.datetime64]) -> pd.DataFrame | None:
+    """Columns `name`, leaf, step, effect, sorted: what `Snapshot.event_effects` and `driver_effects` hold; None where there are none."""
+    if effects is None or effects.empty:
+        return None
     leaf = pd.Index(hierarchy.leaf_ids).get_indexer(pd.Index(effects["unique_id"]))
     step = np.searchsorted(starts, effects["ds"].to_numpy().astype("datetime64[D]"), side="right") - 1
-    frame = pd.DataFrame({"event": effects["event"].to_numpy(), "leaf": leaf, "step": step, "effect": effects["effect"].to_numpy()})
-    return frame.groupby(["event", "leaf", "step"], sort=True, as_index=False)[["effect"]].sum()
+    frame = pd.DataFrame({name: effects[name].to_numpy(), "leaf": leaf, "step": step, "effect": effects["effect"].to_numpy()})
+    return frame.groupby([name, "leaf", "step"], sort=True, as_index=False)[["effect"]].sum()
 
 
 def _order(ids: tuple[str, ...], hierarchy: Hierarchy, field: str) -> NDArray[np.int64]:
