@@ -102,4 +102,6 @@ def test_months_are_thinned() -> None:
 def test_fan_without_a_past_or_of_nothing_is_drawn() -> None:
     points = [FanPoint(date(2026, 1, 5) + timedelta(days=7 * week), 0.0, 0.0, 0.0) for week in range(3)]
     for cutoff in (date(2025, 1, 1), date(2027, 1, 1)):
-        ElementTree.fromstring(fan_chart(points, cutoff, "USD", "a < b & c"))
+        drawn = ElementTree.fromstring(fan_chart(points, cutoff, "USD", "a < b & c"))
+        assert drawn.tag.endswith("svg")
+        assert "a < b & c" in " ".join(drawn.itertext())

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from forecast.adapters.record_rows import plain, write
 from forecast.adapters.records_schema import BUDGET_RISKS, BUDGETS
 from forecast.budgets.budget import Budget, Phase
+from forecast.budgets.budget_rows import describe
 from forecast.budgets.entry import check_parents
 from forecast.budgets.risk_history import BudgetRisk
 from forecast.budgets.thresholds import Threshold
@@ -100,24 +101,10 @@ class BudgetRecords:
 
 
 def _values(budget: Budget, now: datetime) -> dict[str, Any]:
-    return {
-        "scope": str(budget.scope),
-        "start": budget.start,
-        "end": budget.end,
-        "amount": budget.amount,
-        "currency": budget.currency,
-        "cost": budget.cost,
-        "name": budget.name,
-        "owner": budget.owner,
-        "kind": budget.kind,
-        "parent": budget.parent,
-        "repeats": budget.repeats,
-        "phases": [{"start": phase.start.isoformat(), "amount": phase.amount} for phase in budget.phases],
-        "thresholds": [str(threshold) for threshold in budget.thresholds],
-        "unit": budget.unit,
-        "unit_price": budget.unit_price,
-        "changed_at": now,
-    }
+    """Columns beside the id: what answers say of a budget, with days as days."""
+    told = describe(budget)
+    del told["id"]
+    return {**told, "start": budget.start, "end": budget.end, "changed_at": now}
 
 
 def _budget(row: Any) -> Budget:
