@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from forecast.adapters.ledger import Ledger
+from forecast.adapters.ledger_table import naive_utc
 from forecast.adapters.records import Records
 from forecast.adapters.spend_history import SpendHistory, last_usable_day, read_history
 from forecast.config import Settings
@@ -84,21 +85,25 @@ def run_backtest(
     )
 
 
-def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | None, cost: str) -> SpendHistory:
-    """The leaves' history up to `cutoff` (default: the last usable day), checked for being long enough to learn from.
+def load_history(settings: Settings, ledger: Ledger, *, cutoff: str | dt.date | None, cost: str, as_of: dt.datetime | None = None) -> SpendHistory:
+    """The leaves' history up to `cutoff` (default: the last usable day) as known `as_of`, checked for being long enough to learn from.
 
     Raises InsufficientHistoryError (fewer than 14 days), InputError (a cutoff after the ledger's last day).
     """
-    newest = last_usable_day(ledger)
+    if as_of is not None and all(delivery["received_at"] > naive_utc(as_of) for delivery in ledger.deliveries()):
+        raise InputError(
+            f"No bill had come in by {as_of:%Y-%m-%d %H:%M} UTC", field="as_of", got=as_of.isoformat(), allowed="a moment after a delivery"
+        )
+    newest = last_usable_day(ledger, as_of)
     day = newest if cutoff is None else parse_day(cutoff, "cutoff")
     summary = ledger.summary()
-    last = max(dt.date.fromisoformat(summary["last_day"]), newest)
+    last = newest if as_of is not None else max(dt.date.fromisoformat(summary["last_day"]), newest)
     if day > last:
         raise InputError(
             f"cutoff {day} is after the last day of spend {last}", field="cutoff", got=str(day), allowed=f"{summary['first_day']} to {last}"
         )
     history = read_history(
-        ledger, settings.leaf_dimensions, day, cost=cost, most_leaves=settings.most_leaves, n_draws=settings.paths, seed=settings.seed
+        ledger, settings.leaf_dimensions, day, cost=cost, most_leaves=settings.most_leaves, n_draws=settings.paths, seed=settings.seed, as_of=as_of
     )
     days = history.matrix.n_periods
     if days < LEAST_DAYS:

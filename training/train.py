@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ def train(
     store: SnapshotStore,
     *,
     cutoff: str | dt.date | None = None,
+    as_of: dt.datetime | None = None,
     cost: str = "effective",
     spec: Spec | str | None = None,
     progress: Progress | None = None,
@@ -90,6 +92,7 @@ def train(
 ) -> TrainReport:
     """Train the champion's spec on the ledger up to `cutoff` (default: the last usable day) and make the result what serves.
 
+    as_of : from what was known at that moment only; the snapshot is kept for questions about that day, and what serves stays what it is.
     spec : another one, or its name under models/. progress : called with what is being done and the share that is done. now : of the run.
     Raises InsufficientHistoryError (fewer than 14 days), InputError (wrong cutoff or cost), ConfigError (spec, tracking address).
     """
@@ -99,11 +102,11 @@ def train(
     timings = _Timings()
     with timings.step("read"):
         tell("reading the ledger", 0.0)
-        history = load_history(settings, ledger, cutoff=cutoff, cost=cost)
-        ledger_digest, currency = ledger.digest(), ledger.currency
+        history = load_history(settings, ledger, cutoff=cutoff, cost=cost, as_of=as_of)
+        ledger_digest, currency = ledger.digest(as_of), ledger.currency
         cutoff_day = history.matrix.ds[-1].date()
         # A cutoff that was asked for asks what would have been said then; otherwise all counts that has been entered by now.
-        known_until = cutoff_day if cutoff is not None else max(cutoff_day, moment.date())
+        known_until = cutoff_day if cutoff is not None else max(cutoff_day, (as_of or moment).date())
         known = read_knowledge(records.events(), ledger, history, cost=cost, until=known_until, drivers=records.drivers())
     with timings.step("backtest"):
         result, notes = judge(history, chosen, settings, known, progress=lambda doing, share: tell(doing, 0.05 + 0.5 * (share or 0.0)))
@@ -138,7 +141,7 @@ def train(
             currency=currency,
             daily_steps=settings.daily_steps,
             months=settings.months,
-            recent=read_recent(ledger, history, cost=cost),
+            recent=read_recent(ledger, history, cost=cost, as_of=as_of),
             detector=_detector(history, settings),
             backtest=record,
             meta={
@@ -160,7 +163,7 @@ def train(
             event_effects=effects,
             driver_effects=None if drivers is None else drivers.moved_,
             known_money=known_money(history.parts, history.matrix.ds.to_numpy()),
-            meters=read_meters(ledger, history, cost=cost),
+            meters=read_meters(ledger, history, cost=cost, as_of=as_of),
             threads=threads,
         )
         del paths
@@ -168,11 +171,13 @@ def train(
         del draft
     with timings.step("track"):
         tell("logging to MLflow", 0.9)
-        version, run_id = _track(settings, chosen, forecaster, history, snapshot, result, record, notes, digest, artifacts)
+        version, run_id = _track(settings, chosen, forecaster, history, snapshot, result, record, notes, digest, artifacts, serves=as_of is None)
     with timings.step("promote"):
         tell("promoting", 0.98)
         size = store.size(snapshot.id)
-        records.promote(chosen.name, version, now=moment, run_id=run_id, reason="trained")
+        serving = records.latest_snapshot(cost)
+        enter = partial(records.promote, reason="trained") if as_of is None else records.register_model
+        enter(chosen.name, version, now=moment, run_id=run_id)
         records.add_snapshot(
             SnapshotRecord(
                 id=snapshot.id,
@@ -185,13 +190,16 @@ def train(
                 champion_name=chosen.name,
                 champion_version=version,
                 ledger_digest=ledger_digest,
+                is_current=as_of is None or (serving is not None and serving.id == snapshot.id),  # the same knowledge gives the same snapshot
             )
         )
         current = [found.id for found in records.snapshots() if found.is_current]
-        store.prune(KEPT_SNAPSHOTS, keep_ids=current)
+        store.prune(KEPT_SNAPSHOTS, keep_ids=[*current, snapshot.id])
     with timings.step("risks"):
         tell("keeping the risks of budgets", 0.99)
         notes = [*notes, *keep_risks(settings, records, snapshot, now=moment)]
+    if as_of is not None:
+        notes = [*notes, f"what was known on {as_of:%Y-%m-%d %H:%M} UTC: kept for questions about that day; what serves stays"]
     tell("done", 1.0)
     return TrainReport(
         snapshot_id=snapshot.id,
@@ -260,8 +268,10 @@ def _track(
     notes: list[str],
     digest: str,
     artifacts: ArtifactStore,
+    *,
+    serves: bool,
 ) -> tuple[str, str]:
-    """Write the run down, register the forecaster and point the alias at it; returns version and run id."""
+    """Write the run down, register the forecaster and, where it `serves` from now on, point the alias at it; returns version and run id."""
     from training.plots import backtest_pictures, fan_chart
     from training.tracking import RunRecord, Tracking
 
@@ -284,7 +294,8 @@ def _track(
     tracking = Tracking(settings)
     run_id = tracking.log_run(run, name=f"{spec.name} {snapshot.cutoff}")
     registered = tracking.register(run_id, name=spec.name, card=card, tags={"artifact": digest, "snapshot_id": snapshot.id})
-    tracking.point_champion(spec.name, registered.version)
+    if serves:
+        tracking.point_champion(spec.name, registered.version)
     return registered.version, run_id
 
 

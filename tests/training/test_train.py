@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from forecast.adapters.artifacts import ArtifactStore, load_forecaster
+from forecast.company.generate import generate
 from forecast.errors import ConfigError, InputError, InsufficientHistoryError, NotFoundError
 from forecast.forecasters.scheduled import with_schedules
 from forecast.spend.periods import Period
@@ -244,4 +245,35 @@ def test_a_parameter_that_the_forecaster_does_not_have_is_named(tmp_path: Path) 
     home = make_home(tmp_path, days=60)
     with pytest.raises(ConfigError, match="RunRate has no parameter 'trees'"):
         home.train(spec=Spec(QUICK.name, QUICK.forecaster, {"trees": 5}))
+    home.close()
+
+
+def test_training_as_of_a_moment_uses_what_was_known_then_and_what_serves_stays(tmp_path: Path) -> None:
+    home = make_home(tmp_path)
+    before = home.train()
+    restated = generate(seed=3, days=200, teams=1).rows
+    restated["EffectiveCost"] = 2 * restated["EffectiveCost"]
+    restated["BilledCost"] = 2 * restated["BilledCost"]
+    rows = tmp_path / "rows.parquet"
+    restated.to_parquet(rows)
+    later = datetime(2026, 11, 5, 9, 0, tzinfo=UTC)
+    home.ledger.ingest([rows], received_at=later, replace=True)
+    now = home.train(now=later)
+    then = home.train(now=later, as_of=NOW)
+    snapshots = {name: home.store.open(report.snapshot_id) for name, report in (("before", before), ("now", now), ("then", then))}
+    totals = {name: float(snapshot.leaf_history.sum()) for name, snapshot in snapshots.items()}
+    assert totals["then"] == pytest.approx(totals["before"])
+    assert totals["now"] > 1.5 * totals["before"]
+    assert then.snapshot_id == before.snapshot_id  # the same knowledge is the same bytes
+    current = home.records.latest_snapshot()
+    assert current is not None
+    assert current.id == now.snapshot_id
+    assert home.records.champion().version == now.version
+    assert any("what serves stays" in note for note in then.notes)
+    with pytest.raises(InputError, match="No bill had come in by 2026-01-01"):
+        home.train(as_of=datetime(2026, 1, 1, tzinfo=UTC))
+    assert home.train(now=later, as_of=later).snapshot_id == now.snapshot_id
+    latest = home.records.latest_snapshot()
+    assert latest is not None
+    assert latest.id == now.snapshot_id  # what serves goes on to serve
     home.close()

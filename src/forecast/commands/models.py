@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -27,20 +28,36 @@ def register(app: typer.Typer) -> None:
     app.add_typer(models, name="models")
 
 
-def train(cutoff: CutoffOption = None, spec: SpecOption = None, cost: CostOption = "effective", as_json: JsonOption = False) -> None:
+def train(
+    cutoff: CutoffOption = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", metavar="TIME", help="From what was known then: kept for questions about that day, serves nothing; ISO 8601."),
+    ] = None,
+    spec: SpecOption = None,
+    cost: CostOption = "effective",
+    as_json: JsonOption = False,
+) -> None:
     """Backtest, fit, calibrate, track, promote, and write the snapshot that answers from now on."""
+    from forecast.commands.ingest import read_moment
+
     home = Home()
     home.filled_ledger()
-    report = train_home(home, cutoff=cutoff, spec=spec, cost=cost)
+    report = train_home(home, cutoff=cutoff, as_of=None if as_of is None else read_moment(as_of, "--as-of"), spec=spec, cost=cost)
     emit(report, as_json, lambda: show_training(report))
 
 
-def train_home(home: Home, *, cutoff: str | None = None, spec: str | None = None, cost: str = "effective") -> dict[str, Any]:
+def train_home(
+    home: Home, *, cutoff: str | None = None, as_of: datetime | None = None, spec: str | None = None, cost: str = "effective"
+) -> dict[str, Any]:
     """Train on the home's ledger, with progress; what the run did, as plain data."""
     with working("Training") as progress:
         from training.train import train as train_now
 
-        return train_now(home.settings, home.ledger, home.records, home.snapshots, cutoff=cutoff, cost=cost, spec=spec, progress=progress).describe()
+        report = train_now(
+            home.settings, home.ledger, home.records, home.snapshots, cutoff=cutoff, as_of=as_of, cost=cost, spec=spec, progress=progress
+        )
+        return report.describe()
 
 
 def show_training(report: Mapping[str, Any]) -> None:
