@@ -64,3 +64,12 @@ def test_parts_of_a_leaf_add_up_to_it_on_every_path() -> None:
     whole = read_groups(snapshot, API, (), JANUARY)[0].totals()
     parts = sum(reading.totals() for reading in read_groups(snapshot, API, ("ai_model",), JANUARY))
     np.testing.assert_allclose(parts, whole, rtol=1e-4)
+
+
+def test_an_event_may_name_values_that_nobody_has_spent_on() -> None:
+    snapshot = with_price_rise(0.5)
+    risen = means(snapshot)
+    snapshot.meta["events"][0]["scope"] = "ai_model=gpt-large|gpt-unreleased"
+    assert means(snapshot) == pytest.approx(risen)
+    snapshot.meta["events"][0]["scope"] = "ai_model=gpt-unreleased"
+    assert sum(means(snapshot).values()) == pytest.approx(sum(risen.values()), rel=1e-6)

@@ -8,13 +8,15 @@ the parts of a leaf stay what they are, path by path.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.errors import UnknownScopeError
 from forecast.snapshot import Snapshot
-from forecast.spend.scope import Scope
+from forecast.spend.scope import Clause, Scope
 from forecast.workflows.finer import LeafSplit
 from forecast.workflows.shares import RecentSpend, recent_spend
 
@@ -25,7 +27,7 @@ def move_shares(snapshot: Snapshot, split: LeafSplit, steps: slice, paths: NDArr
         own = effects[(effects["step"] >= steps.start) & (effects["step"] < steps.stop) & effects["leaf"].isin(split.leaves)]
         if own.empty:
             continue
-        pairs = _moved(split, in_scope(snapshot, split.recent, scope))
+        pairs = _moved(split, event_lines(snapshot, split.recent, scope))
         for leaf, money in own.groupby("leaf", sort=True):
             here = pairs[pairs["leaf"] == leaf]
             if here.empty:
@@ -47,7 +49,7 @@ def event_parts(snapshot: Snapshot, event: Scope, asked: Scope) -> NDArray[np.fl
     if snapshot.hierarchy.covers(asked):
         return snapshot.hierarchy.leaf_mask(asked).astype(np.float64)
     recent = recent_spend(snapshot)
-    within = in_scope(snapshot, recent, event)
+    within = event_lines(snapshot, recent, event)
     n_leaves = len(snapshot.hierarchy.leaf_ids)
     whole = np.bincount(recent.leaf, weights=np.where(within, recent.cost, 0.0), minlength=n_leaves)
     both = np.bincount(recent.leaf, weights=np.where(within & in_scope(snapshot, recent, asked), recent.cost, 0.0), minlength=n_leaves)
@@ -61,6 +63,26 @@ def in_scope(snapshot: Snapshot, recent: RecentSpend, scope: Scope) -> NDArray[n
         if clause.dimension not in snapshot.hierarchy.dimensions:
             inside &= recent.matches(clause)
     return inside
+
+
+def event_lines(snapshot: Snapshot, recent: RecentSpend, scope: Scope) -> NDArray[np.bool_]:
+    """(n_lines,) recent lines in an event's scope, which may name what was never spent: a price list has AI models that nobody here uses."""
+    kept = []
+    for clause in scope.clauses:
+        known = tuple(value for value in clause.values if _occurs(snapshot, recent, replace(clause, values=(value,))))
+        if known:
+            kept.append(replace(clause, values=known))
+        elif not clause.exclude:
+            return np.zeros(len(recent.leaf), dtype=np.bool_)
+    return in_scope(snapshot, recent, Scope(tuple(kept)))
+
+
+def _occurs(snapshot: Snapshot, recent: RecentSpend, clause: Clause) -> bool:
+    try:
+        in_scope(snapshot, recent, Scope((clause,)))
+    except UnknownScopeError:
+        return False
+    return True
 
 
 def _finer_events(snapshot: Snapshot) -> Iterator[tuple[Scope, pd.DataFrame]]:
