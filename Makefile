@@ -58,6 +58,8 @@ bench: install ## measure accuracy, calibration, generation, ingestion and servi
 	$(BIN)/python benchmarks/drivers.py
 	$(BIN)/python benchmarks/nowcast.py
 	$(BIN)/python benchmarks/root_cause.py
+	$(BIN)/python benchmarks/company_spikes.py
+	$(BIN)/python benchmarks/scenarios.py
 	test -z "$(BENCH_DATA)" || $(BIN)/python benchmarks/nab.py --data "$(BENCH_DATA)/anomaly"
 	$(BIN)/python benchmarks/ledger_ingestion.py
 	$(BIN)/python benchmarks/ingestion_kills.py

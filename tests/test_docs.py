@@ -89,12 +89,27 @@ def test_every_route_is_documented() -> None:
     assert not [path for path in paths if f"`{path}`" not in page]
 
 
-def test_every_lever_field_is_documented() -> None:
-    from forecast.scenarios.levers import FIELDS
+def test_every_lever_is_documented_as_it_is() -> None:
+    """Write the tables anew: `"\\n".join(lever_sections(...))` beneath each page's first paragraph."""
+    from forecast.scenarios.kinds_page import lever_sections
+    from forecast.scenarios.levers import COMMON
 
-    page = (ROOT / "docs/how-to/what-if.md").read_text(encoding="utf-8")
-    names = {*FIELDS, *(name for fields in FIELDS.values() for name in fields), "scope", "from", "until", "ramp", "ramp_days"}
-    assert not [name for name in names if f"`{name}`" not in page]
+    how_to = (ROOT / "docs/how-to/what-if.md").read_text(encoding="utf-8")
+    assert not [name for name in COMMON if f"`{name}`" not in how_to]
+    for page, families in (("levers", ("usage", "tokens", "gpus")), ("levers-purchases", ("commitments", "newcomers", "money"))):
+        text = (ROOT / f"docs/reference/{page}.md").read_text(encoding="utf-8")
+        assert text.endswith("\n".join(lever_sections(families)).rstrip() + "\n")
+
+
+def test_every_field_of_a_what_if_answer_is_documented() -> None:
+    from forecast.serving.answers import LeverAnswer, ScenarioRow, UnitCost, Waterfall, WaterfallPart, WhatIfAnswer
+    from forecast.workflows.whatif_budgets import FIGURES
+
+    page = (ROOT / "docs/reference/what-if-answer.md").read_text(encoding="utf-8")
+    names = {name for model in (LeverAnswer, ScenarioRow, UnitCost, Waterfall, WaterfallPart, WhatIfAnswer) for name in model.model_fields} | set(
+        FIGURES
+    )
+    assert not [name for name in sorted(names) if f"`{name}`" not in page]
 
 
 def test_every_field_of_the_ingestion_report_is_documented() -> None:

@@ -20,6 +20,7 @@ import pandas as pd
 from forecast.adapters.artifacts import ArtifactStore
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.records import Records, SnapshotRecord
+from forecast.adapters.sign_lines import read_signs
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.adapters.spend_history import SpendHistory, read_recent
 from forecast.adapters.spend_meters import read_meters
@@ -32,6 +33,7 @@ from forecast.spend.dimensions import DIMENSIONS
 from forecast.spend.known_money import known_money
 from forecast.spend.zones import UTC
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
+from forecast.workflows.watch import with_sign_thresholds
 from training.backtest import Progress, judge, load_history
 from training.cards import model_card
 from training.executors import cores
@@ -142,7 +144,7 @@ def train(
             daily_steps=settings.daily_steps,
             months=settings.months,
             recent=read_recent(ledger, history, cost=cost, as_of=as_of),
-            detector=_detector(history, settings),
+            detector={},
             backtest=record,
             meta={
                 "champion": {**chosen.describe(), "artifact": digest},
@@ -164,9 +166,11 @@ def train(
             driver_effects=None if drivers is None else drivers.moved_,
             known_money=known_money(history.parts, history.matrix.ds.to_numpy()),
             meters=read_meters(ledger, history, cost=cost, as_of=as_of),
+            signs=read_signs(ledger, history, cost=cost, as_of=as_of),
             threads=threads,
         )
         del paths
+        draft = with_sign_thresholds(draft, settings.false_alarms_per_month, settings.minimum_impact)
         snapshot = store.write(draft, created_at=moment)
         del draft
     with timings.step("track"):
@@ -235,20 +239,6 @@ def panel_digest(history: SpendHistory) -> str:
 
 def _path_count(settings: Settings, leaves: int) -> int:
     return min(settings.paths, PATHS_OF_MANY) if leaves > MANY_LEAVES else settings.paths
-
-
-def _detector(history: SpendHistory, settings: Settings) -> dict[str, Any]:
-    from forecast.anomalies.known_money import with_known_money
-    from forecast.anomalies.snapshot_detector import fit_snapshot_detector
-
-    hierarchy, parts = history.hierarchy, history.parts
-    arrays = fit_snapshot_detector(
-        hierarchy.node_ids,
-        hierarchy.aggregate(history.matrix.values - parts.scheduled),
-        first_day=history.matrix.ds[0].date(),
-        false_alarms_per_month=settings.false_alarms_per_month,
-    )
-    return with_known_money(arrays, hierarchy.aggregate(parts.scheduled + parts.one_offs))
 
 
 def _known_values(ledger: Ledger, history: SpendHistory) -> dict[str, list[str]]:

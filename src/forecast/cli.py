@@ -31,6 +31,7 @@ from forecast.commands import (
     incidents,
     ingest,
     models,
+    scenarios,
     service,
     sources,
     spend,
@@ -65,6 +66,7 @@ for module in (
     drivers,
     detect,
     incidents,
+    scenarios,
     service,
 ):
     module.register(app)

@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     months: int = Field(default=18, ge=1, le=36, description="calendar months that a snapshot sees")
     seed: int = Field(default=7, ge=0)
     false_alarms_per_month: float = Field(default=1.0, gt=0, le=1000)
+    minimum_impact: float | None = Field(default=None, ge=0)
+    sensitivity: Path | None = Field(default=None, description="rules (TOML) that say by scope which incidents are news")
     threads: int = Field(default=0, ge=0, description="0: all cores")
 
     @field_validator("home")

@@ -44,6 +44,7 @@ class Snapshot:
     see `spend/meters.py`. Both None in snapshots that do not keep them.
     event_effects : mean money that each planned event adds to the paths: columns `event` (id), `leaf`, `step` (row numbers), `effect`; None
     where no event touches them. driver_effects : likewise mean money that drivers add by moving away from where they were lately, with `driver`.
+    signs : what charge lines say of strange spend, by leaf and day: columns `leaf`, `ds` and those of `anomalies.signs.AMOUNTS`; None where not kept.
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
     (champion, seed, ledger digest, fiscal_start, time_zone where it is not UTC, …).
     """
@@ -71,6 +72,7 @@ class Snapshot:
     meters: pd.DataFrame | None = None
     event_effects: pd.DataFrame | None = None
     driver_effects: pd.DataFrame | None = None
+    signs: pd.DataFrame | None = None
 
     @property
     def n_paths(self) -> int:

@@ -222,3 +222,68 @@ def test_spend_that_was_never_negative_is_not_expected_to_be() -> None:
     history = pd.DataFrame({"unique_id": "bursts", "ds": days, "y": bursts})
     scored = SpikeDetector().fit(history).score(pd.DataFrame({"unique_id": ["bursts"], "ds": [days[-1] + pd.Timedelta(days=1)], "y": [3.0]}))
     assert (scored[["expected", "lower", "upper"]] >= 0).all().all()
+
+
+def series_of(y: np.ndarray, freq: str = "h") -> pd.DataFrame:
+    return pd.DataFrame({"unique_id": "x", "ds": pd.date_range("2026-01-01", periods=len(y), freq=freq), "y": y})
+
+
+def noises(kind: str, n: int = 3000) -> np.ndarray:
+    rng = np.random.default_rng(21)
+    if kind == "gamma":
+        return rng.gamma(4.0, 10.0, n)
+    if kind == "growth":
+        return 100.0 * np.exp(0.0005 * np.arange(n) + 0.1 * rng.standard_normal(n))
+    if kind == "day":
+        return 100.0 + 40.0 * np.sin(2 * np.pi * np.arange(n) / 24) + 5.0 * rng.standard_normal(n)
+    return 50.0 + 5.0 * (rng.standard_normal(n) if kind == "normal" else rng.standard_t(4, n))
+
+
+@pytest.mark.parametrize("kind", ["normal", "student", "gamma", "growth", "day"])
+def test_p_values_are_uniform_and_alarms_as_rare_as_declared_on_every_kind_of_noise(kind: str) -> None:
+    panel = series_of(noises(kind))
+    scored = SpikeDetector(freq="h", false_alarms_per_month=2.0).fit(panel[:1000]).score(panel[1000:])
+    assert stats.kstest(scored["p_value"], "uniform").statistic < 0.08
+    flags = scored["is_anomaly"].to_numpy()
+    months = len(flags) / (24 * 30.4)
+    assert (flags[0] + (flags[1:] & ~flags[:-1]).sum()) / months <= 6.0
+
+
+def test_strange_rows_score_higher_than_others() -> None:
+    rng = np.random.default_rng(22)
+    y = noises("day")
+    strange = np.zeros(len(y), dtype=bool)
+    strange[rng.choice(np.arange(1000, len(y)), 60, replace=False)] = True
+    y[strange] *= rng.choice([0.5, 1.6], 60)
+    scored = SpikeDetector(freq="h").fit(series_of(y)[:1000]).score(series_of(y)[1000:])
+    ranks = stats.rankdata(scored["score"])
+    hits = strange[1000:]
+    area = (ranks[hits].sum() - hits.sum() * (hits.sum() + 1) / 2) / (hits.sum() * (~hits).sum())
+    assert area > 0.95
+
+
+def test_spike_among_days_of_nothing_is_not_lost_on_a_logarithmic_scale() -> None:
+    rng = np.random.default_rng(23)
+    y = np.where(rng.random(300) < 0.5, 0.0, rng.gamma(4.0, 10.0, 300))
+    y[250] = 800.0
+    scored = SpikeDetector().fit(series_of(y, "D")[:200]).score(series_of(y, "D")[200:])
+    assert scored["p_value"].iloc[50] < 1e-4
+    assert scored["p_value"].drop(scored.index[50]).min() > 1e-3
+
+
+def test_monster_in_a_short_history_does_not_make_deaf() -> None:
+    y = np.random.default_rng(24).normal(50.0, 2.0, 500)
+    calm = SpikeDetector(freq="h").fit(series_of(y)[:300])
+    y[150] = 50_000.0
+    y[400] = 90.0
+    found = SpikeDetector(freq="h").fit(series_of(y)[:300])
+    assert found.threshold_ < 1.5 * calm.threshold_
+    assert found.score(series_of(y)[300:])["is_anomaly"].to_numpy().nonzero()[0].tolist() == [100]
+
+
+def test_largest_values_that_are_costs_are_scored_without_a_warning() -> None:
+    y = np.random.default_rng(25).normal(50.0, 2.0, 200)
+    coming = series_of(np.concatenate([y, [1e18, -1e18, 50.0]]))[200:]
+    scored = SpikeDetector(freq="h").fit(series_of(y)).score(coming)
+    assert scored["is_anomaly"].tolist() == [True, True, False]
+    assert np.isfinite(scored[["expected", "lower", "upper"]].to_numpy()).all()

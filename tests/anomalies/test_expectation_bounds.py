@@ -27,3 +27,20 @@ def test_flags_that_go_on_are_the_new_normal() -> None:
     constant = transform_constant(values)
     seen = replay(Expectation.new(constant, 7), values, np.arange(90) % 7)
     assert 700.0 < float(constant[0] * np.sinh(seen.location[0, -1])) < 1400.0
+
+
+def test_season_counts_where_there_is_one_and_the_plain_level_where_there_is_none() -> None:
+    rng = np.random.default_rng(2)
+    days = np.arange(400)
+    week = np.where(days % 7 >= 5, 0.4, 1.0)
+    values = 100.0 * np.stack([week, np.ones(400)]) * np.exp(0.1 * rng.standard_normal((2, 400)))
+    constant = transform_constant(values)
+    state = Expectation.new(constant, 7)
+    seen = replay(state, values, days % 7)
+    expected = constant[:, None] * np.sinh(seen.location[:, 200:])
+    true = 100.0 * np.stack([week, np.ones(400)])[:, 200:]
+    assert np.mean(np.abs(expected[0] / true[0] - 1.0)) < 0.1
+    # Of seven weekdays' noise less than half is left.
+    season = state.season[1] - state.season[1].mean()
+    shown = np.array([state.location(phase)[1] for phase in range(7)])
+    assert np.ptp(shown) < 0.6 * np.ptp(season)

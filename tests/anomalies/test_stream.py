@@ -70,3 +70,12 @@ def test_thousands_of_rows_a_second() -> None:
     started = time.perf_counter()
     scores(values)
     assert 10_000 / (time.perf_counter() - started) > 8_000, "goal is 20,000; measured 50,000"
+
+
+def test_second_spike_two_days_later_is_an_alarm_of_its_own_in_hours() -> None:
+    values = np.random.default_rng(5).normal(50.0, 2.0, 1500)
+    values[[1200, 1250]] += 60.0
+    stream = SpikeDetector(freq="h").stream()
+    found = stream.score_many(values, 1.7e9 + 3600.0 * np.arange(1500))
+    assert (found[[1200, 1250]] >= 0.5).all()
+    assert (found[1000:] >= 0.5).sum() <= 3

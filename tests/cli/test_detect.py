@@ -12,6 +12,7 @@ import pytest
 
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.records import Records
+from forecast.anomalies.signs import SIGNS
 from forecast.company.generate import generate
 from forecast.config import load_settings
 from tests.cli.homes import Commands
@@ -121,9 +122,20 @@ def test_dry_run_says_the_same_and_stores_nothing(home: Path, forecast: Commands
 def test_more_false_alarms_find_no_less(home: Path, forecast: Commands) -> None:
     careful = forecast("detect", "--dry-run", "--false-alarms", "0.2", "--json").document
     sharp = forecast("detect", "--dry-run", "--false-alarms", "20", "--json").document
-    assert careful["p_threshold"] < sharp["p_threshold"]
+    assert careful["thresholds"].keys() == sharp["thresholds"].keys() == set(SIGNS)
+    assert all(careful["thresholds"][name] >= sharp["thresholds"][name] for name in SIGNS)
     assert careful["strange"] <= sharp["strange"]
-    assert sharp["false_alarms_per_month"] == 20
+    assert sharp["false_alarms_per_month"] == sharp["false_incidents"]["declared"] == 20
+    assert 0.0 <= careful["false_incidents"]["replayed"] <= sharp["false_incidents"]["replayed"]
+
+
+def test_what_people_are_told_says_what_was_declared_and_what_the_replay_had(home: Path, forecast: Commands) -> None:
+    document = forecast("detect", "--dry-run", "--json").document
+    said = forecast("detect", "--dry-run").out
+    assert f"Declared: {document['false_incidents']['declared']:g} false incidents a month" in said
+    assert "are left out" in said
+    assert document["minimum_impact"] > 0
+    assert document["precision"] == {"judged": 0, "right": 0, "value": None, "low": None, "high": None}
 
 
 def test_what_is_expected_is_listed_and_marked(home: Path, forecast: Commands) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from forecast.errors import PlanError
+from forecast.scenarios.kinds import KINDS, example
 from forecast.scenarios.plan import parse_plan
 from forecast.spend.scope import Scope
 
@@ -39,11 +40,11 @@ def test_toml_and_plain_data_read_alike() -> None:
 
 def test_defaults_are_the_plans_days_at_full_strength() -> None:
     (lever,) = parse_plan({"period": "2027-Q1", "levers": [MOVE]}).levers
-    assert (lever.start, lever.end, lever.ramp, lever.price_ratio) == (date(2027, 1, 1), date(2027, 4, 1), "step", 1.0)
-    assert lever.to == Scope.parse("provider=aws")
+    assert (lever.start, lever.end, lever.ramp) == (date(2027, 1, 1), date(2027, 4, 1), "step")
+    assert lever.values["to"] == Scope.parse("provider=aws")
     assert lever.as_dict() == {
         "type": "move_share", "scope": "team=ads", "from": "2027-01-01", "until": "2027-04-01", "ramp": "step", "to": "provider=aws",
-        "share": 0.5, "price_ratio": 1.0,
+        "share": 0.5, "token_ratio": 1.0, "retry_rate": 0.0,
     }  # fmt: skip
 
 
@@ -106,3 +107,58 @@ def test_errors_name_the_lever_and_the_field(data: Any, field: str) -> None:
 def test_unknown_type_suggests_the_nearest() -> None:
     with pytest.raises(PlanError, match="nearest: scale_usage"):
         parse_plan(plan_with(type="scale_usge"))
+
+
+@pytest.mark.parametrize("form", ["toml", "json", "yaml"])
+def test_plans_are_read_from_toml_json_and_yaml_alike(form: str) -> None:
+    texts = {
+        "toml": 'start = 2027-01-01\nend = 2027-04-01\n[[levers]]\ntype = "scale_usage"\nfactor = { expected = 2, low = 1.5, high = 3 }\n',
+        "json": '{"start": "2027-01-01", "end": "2027-04-01", "levers": [{"type": "scale_usage", "factor": {"expected": 2, "low": 1.5, "high": 3}}]}',
+        "yaml": "# a plan\nstart: 2027-01-01\nend: '2027-04-01'\nlevers:\n  - type: scale_usage\n    factor: {expected: 2, low: 1.5, high: 3}\n",
+    }
+    (lever,) = parse_plan(texts[form]).levers
+    assert lever.as_dict()["factor"] == {"expected": 2.0, "low": 1.5, "high": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"start": ', "not JSON"),
+        ("start = ", "not TOML"),
+        ("[[levers", "not TOML"),
+        ("start: [", "not YAML"),
+        ("start: &a 2027-01-01\nend: *a\n", "references"),
+        ("- start\n- end\n", "not a table"),
+        ("[" * 200_000, "not TOML"),
+        ("a" * 300_000, "characters"),
+    ],
+)
+def test_texts_that_are_no_plan_say_why(text: str, words: str) -> None:
+    with pytest.raises(PlanError, match=words) as caught:
+        parse_plan(text)
+    assert caught.value.field == "plan"
+
+
+def test_s_curve_is_slow_fast_slow_and_ends_full() -> None:
+    days = np.arange(np.datetime64("2027-02-01"), np.datetime64("2027-02-12"))
+    (lever,) = parse_plan({**PLAN, "levers": [{**SCALE, "from": "2027-02-01", "ramp": "s_curve", "ramp_days": 10}]}).levers
+    strength = lever.strength(days)
+    steps = np.diff(np.concatenate([[0.0], strength]))
+    assert strength[-2:].tolist() == [1.0, 1.0]
+    assert steps[0] < steps[4] > steps[8]
+    assert strength[4] == pytest.approx(0.5)
+
+
+def test_levers_that_are_alike_but_for_their_numbers_draw_each_for_itself() -> None:
+    first, second, other = parse_plan({**PLAN, "levers": [SCALE, {**SCALE, "factor": 3.0}, {**SCALE, "name": "other"}]}).levers
+    assert len({first.key, second.key, other.key}) == 3
+    assert parse_plan({**PLAN, "levers": [{**SCALE, "factor": 9.0}]}).levers[0].key == first.key
+
+
+@pytest.mark.parametrize("name", sorted(KINDS))
+def test_examples_of_all_kinds_are_read_and_written_back_as_they_are_meant(name: str) -> None:
+    for way in range(max(len(KINDS[name].ways), 1)):
+        (lever,) = parse_plan({**PLAN, "levers": [example(KINDS[name], way)]}).levers
+        written = lever.as_dict()
+        assert parse_plan({**PLAN, "levers": [written]}).levers == (lever,)
+        assert set(written) - {"type", "scope", "from", "until", "ramp"} <= set(KINDS[name].field_names)

@@ -170,10 +170,10 @@ def test_budget_of_a_team_that_never_spent_does_not_hold_up_a_whatif(client: Tes
     client.delete("/v1/budgets/last-year")
 
 
-def test_levers_that_multiply_beyond_all_numbers_are_refused(client: TestClient) -> None:
+def test_levers_that_no_usage_can_follow_are_refused(client: TestClient) -> None:
     levers = [{"type": "scale_usage", "factor": 1e300}] * 3
     problem = problem_of(client.post("/v1/whatif", json={"period": "2027-Q1", "levers": levers}))
-    assert (problem["status"], problem["errors"][0]["field"]) == (422, "levers")
+    assert (problem["status"], problem["errors"][0]["field"]) == (422, "levers[0].factor")
 
 
 def test_whatif_by_month_and_stage_has_a_row_for_each(client: TestClient) -> None:

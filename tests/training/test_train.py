@@ -55,7 +55,7 @@ def test_the_snapshot_holds_the_ledgers_history_and_every_answer_adds_up(trained
     ]
     for means in levels:
         assert float((means @ weights).sum()) == pytest.approx(float(snapshot.node_means[0] @ weights), rel=1e-9)
-    assert set(snapshot.detector["ids"]) == set(snapshot.hierarchy.node_ids)
+    assert set(snapshot.detector["ids"]) == {*snapshot.hierarchy.node_ids, *snapshot.hierarchy.leaf_ids}
     assert snapshot.meta["champion"]["forecaster"] == "RunRate"
     assert "region" in snapshot.meta["known_values"]
 

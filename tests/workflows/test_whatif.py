@@ -98,7 +98,7 @@ def test_levers_contribute_in_order_and_add_up(snapshot: Snapshot) -> None:
     answer = whatif_answer(snapshot, plan(DOUBLE, MOVE, price))
     assert sum(lever["delta"]["mean"] for lever in answer["levers"]) == pytest.approx(answer["delta"]["mean"], rel=1e-9)
     assert answer["levers"][0]["delta"]["mean"] == pytest.approx(total_of(snapshot, "team=search").mean(), rel=1e-6)
-    assert "levers 0 and 1 touch the same spend" in answer["warnings"][0]
+    assert "levers 0, 1 and 2 touch the same spend" in answer["warnings"][0]
     assert [lever["type"] for lever in answer["levers"]] == ["scale_usage", "move_share", "change_price"]
 
 

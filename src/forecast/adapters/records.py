@@ -1,4 +1,4 @@
-"""The records: what the company decided and told us (budgets, planned events, drivers) and what the program did (snapshots, models, …), in SQL.
+"""The records: what the company decided and told us (budgets, planned events, drivers, scenarios) and what the program did (snapshots, …), in SQL.
 
 SQLite by default, PostgreSQL when the address says so; small explicit methods that take and return frozen values.
 No method reads a clock: `now` is an argument.
@@ -26,6 +26,7 @@ from forecast.adapters.records_schema import (
     open_engine,
     upgrade,
 )
+from forecast.adapters.scenario_records import ScenarioRecords
 from forecast.errors import ConfigError, InputError, NotFoundError
 from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.scope import Scope
@@ -87,7 +88,7 @@ class IngestionRecord:
     report: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Records(BudgetRecords, DriverRecords, IncidentRecords):
+class Records(BudgetRecords, DriverRecords, IncidentRecords, ScenarioRecords):
     """The records at an SQLAlchemy address, upgraded to the newest tables when opened.
 
     Raises ConfigError for an address that is not one, cannot be reached, or holds the tables of a newer program.

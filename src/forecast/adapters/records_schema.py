@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 from forecast.errors import ConfigError
 
 METADATA = sa.MetaData()
-HEAD = "0005"
+HEAD = "0006"
 """Newest revision in `migrations/versions`; kept here so that an upgraded home need not import Alembic (a test compares)."""
 
 BUSY_SECONDS = 30

@@ -163,7 +163,7 @@ def _fill_forecast(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
         is_total = row is answer["total"]
         names = ["Total", *[""] * (n_names - 1)] if is_total else [row["group"][name] for name in groups]
         for column, name in enumerate(names, start=1):
-            _write_text(sheet, number, column, name)
+            write_text(sheet, number, column, name)
         for column, (name, form) in enumerate(zip(_AMOUNTS, formats, strict=True), start=n_names + 1):
             value = row[name]
             sheet.cell(number, column, value / 100.0 if name == "change_percent" and value is not None else value).number_format = form
@@ -180,7 +180,7 @@ def _fill_forecast(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
     origin = f"{answer['quarter']}: {answer['start']} to {answer['end']} (exclusive), {answer['cost']} cost in {currency}. "
     origin += f"Snapshot {answer['snapshot_id'][:12]}, cutoff {answer['cutoff']}; more on the sheet About."
     for number, text in enumerate([origin, QUANTILES_MEAN, *answer["notes"], *answer["warnings"]], start=last_row + 2):
-        _write_text(sheet, number, 1, text).font = Font(italic=True, color="555555")
+        write_text(sheet, number, 1, text).font = Font(italic=True, color="555555")
     if answer["rows"]:
         _add_chart(sheet, answer, n_names)
     sheet.page_setup.orientation, sheet.page_setup.fitToHeight = "landscape", 0
@@ -232,7 +232,7 @@ def _fill_about(sheet: Worksheet, answer: Mapping[str, Any]) -> None:
     for number, (name, value, form) in enumerate(lines, start=1):
         sheet.cell(number, 1, name).font = Font(bold=True)
         cell = (
-            _write_text(sheet, number, 2, "not known" if value is None else value) if isinstance(value, str | None) else sheet.cell(number, 2, value)
+            write_text(sheet, number, 2, "not known" if value is None else value) if isinstance(value, str | None) else sheet.cell(number, 2, value)
         )
         cell.alignment = Alignment(wrap_text=True, vertical="top", horizontal="left")
         if form is not None:
@@ -244,7 +244,7 @@ def _count(cutoffs: Any) -> int | None:
     return cutoffs if isinstance(cutoffs, int | None) else len(cutoffs)
 
 
-def _write_text(sheet: Worksheet, row: int, column: int, text: str) -> Cell | MergedCell:
+def write_text(sheet: Worksheet, row: int, column: int, text: str) -> Cell | MergedCell:
     """Text that stays text: a team called `=1+1` is a name and no formula."""
     from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 

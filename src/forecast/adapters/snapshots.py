@@ -38,7 +38,7 @@ from forecast.spend.periods import Period, split
 FORMAT = 1
 LEAST_PREFIX = 8
 PATHS = ("leaf_paths.npy", "node_paths.npy")
-OPTIONAL_FRAMES = ("watermarks", "known_money", "meters", "event_effects", "driver_effects")
+OPTIONAL_FRAMES = ("watermarks", "known_money", "meters", "event_effects", "driver_effects", "signs")
 DIGEST_AT_OPEN = 4 * 1024 * 1024
 """Files up to this size are checked against their digest at every opening (a millisecond each); larger ones by `verify`."""
 ABANDONED_SECONDS = 24 * 3600

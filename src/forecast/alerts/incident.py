@@ -17,7 +17,7 @@ from forecast.alerts.identity import fingerprint
 from forecast.alerts.spans import DAY, Part, moment, span_texts, time_text
 from forecast.errors import InputError
 
-KINDS = ("spike", "drop", "level_shift", "creeping_growth", "new_spend", "duplicate_billing", "missing_data")
+KINDS = ("spike", "drop", "level_shift", "creeping_growth", "new_spend", "price_change", "duplicate_billing", "missing_data")
 """Kinds that the detector names; another word of this form is no error."""
 DIRECTIONS = ("up", "down")
 STATUSES = ("open", "acknowledged", "resolved")

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.anomalies.expectation import WAIT, Expectation, phases, replay, settled, transform_constant
-from forecast.anomalies.habits import DAY, WEEK
+from forecast.anomalies.expectation import LINEAR, WAIT, Expectation, phases, replay, settled, transform_constant
+from forecast.anomalies.habits import DAY, HOURS, WEEK
 from forecast.anomalies.stream import SpikeStream
 from forecast.anomalies.tail import Tail, fit_tail, stretch
 from forecast.anomalies.threshold import DAYS_A_MONTH, false_alarm_threshold, score_of, surprise_size
@@ -36,7 +36,7 @@ class SpikeDetector:
         self._check()
         matrix = to_matrix(panel, self.freq)
         phase, n_phases = phases(matrix.ds, self.freq)
-        state = Expectation.new(transform_constant(matrix.values), n_phases)
+        state = Expectation.new(transform_constant(matrix.values, LINEAR), n_phases)
         seen = replay(state, matrix.values, phase)
         self.ids_ = matrix.ids
         self.ds_ = matrix.ds
@@ -103,9 +103,9 @@ class SpikeDetector:
                 ID: frame[ID].to_numpy(),
                 DS: frame[DS].to_numpy(),
                 Y: values,
-                "expected": np.maximum(constant * np.sinh(location), floor),
-                "lower": np.maximum(constant * np.sinh(location + low * spread), floor),
-                "upper": constant * np.sinh(location + high * spread),
+                "expected": np.maximum(_money(constant, location), floor),
+                "lower": np.maximum(_money(constant, location + low * spread), floor),
+                "upper": _money(constant, location + high * spread),
                 "p_value": p_values,
                 "score": score_of(np.nan_to_num(sizes, nan=0.0), self.threshold_),
                 "is_anomaly": np.nan_to_num(sizes, nan=0.0) >= self.threshold_,
@@ -117,7 +117,8 @@ class SpikeDetector:
         """One series from nothing, row by row; needs no fit, `freq` is only a hint for the threshold and for what repeats: days, or weeks of days."""
         self._check()
         rows = self._periods_a_month()
-        return SpikeStream(max(-np.log10(min(self.false_alarms_per_month / rows, 0.1)), 1.0), WEEK if rows <= DAYS_A_MONTH + 1 else DAY)
+        season = WEEK if rows <= DAYS_A_MONTH + 1 else HOURS if rows <= 24 * (DAYS_A_MONTH + 1) else DAY
+        return SpikeStream(max(-np.log10(min(self.false_alarms_per_month / rows, 0.1)), 1.0), season)
 
     def _check(self) -> None:
         parse_freq(self.freq)
@@ -144,7 +145,7 @@ class SpikeDetector:
         # The transform of a new series uses its first value only, so that later rows do not change earlier scores.
         known = np.isfinite(values) & (values != 0.0)
         first = pd.Series(np.abs(values[known])).groupby(row_ids[known].to_numpy()).first()
-        constant = np.array([max(0.1 * float(first.get(name, 10.0)), 1e-9) for name in ids[len(self.ids_) :]])
+        constant = np.array([max(LINEAR * float(first.get(name, 1.0)), 1e-9) for name in ids[len(self.ids_) :]])
         fresh = Expectation.new(constant, self.n_phases_)
         joined = {name: np.concatenate([value, getattr(fresh, name)]) for name, value in state.__dict__.items()}
         return Expectation(**joined), np.concatenate([self.stretch_, np.ones(new)])
@@ -153,3 +154,8 @@ class SpikeDetector:
 def _largest(sizes: NDArray[np.float64]) -> NDArray[np.float64]:
     """(n_periods,) largest size over series; NaN where no series was scored."""
     return np.where(np.isfinite(sizes).any(axis=0), np.nanmax(np.where(np.isfinite(sizes), sizes, -1.0), axis=0), np.nan)
+
+
+def _money(constant: NDArray[np.float64], x: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Beyond 600 the hyperbolic sine is near the largest number there is.
+    return np.asarray(constant * np.sinh(np.clip(x, -600.0, 600.0)))

@@ -2,7 +2,8 @@
 
 Costs are taken to x = asinh(y / c), which is a logarithm for large values and linear near zero, so that growth is a shift
 and zeros and credits are allowed. On x there is a level, a factor for the phase of the season (weekday or hour) that is
-trusted as it is seen more often, and a robust scale; all are exponentially weighted. A flagged value does not teach; when
+trusted as it is seen more often, a plain level without season, which counts the more the better it was lately, and a robust
+scale; all are exponentially weighted. A flagged value does not teach; when
 flags go on, they are the new normal.
 """
 
@@ -19,11 +20,15 @@ SEASON_GAIN = 0.15
 SCALE_GAIN = 0.05
 SEASON_TRUST = 2.0
 """A phase that was seen n times counts n / (n + 2)."""
+ERROR_GAIN, POWER = 0.05, 4.0
+"""Season and plain level share the expectation by their latest mean errors to the power of −4: few series have the season that is looked for."""
 CLIP, FLAG = 3.0, 4.5
 """In scales: residuals teach no more than CLIP, and beyond FLAG not at all."""
 NEW_NORMAL = 5.0
 """After so many flagged values (leaking by a third for every normal one) the level moves to them."""
 OFTEN = 0.02
+LINEAR = 5.0
+"""Times the median: c of a scale on which ordinary values are as they are."""
 WAIT = 8
 """Values of a new series before it can be surprising."""
 SMALLEST_SCALE = 0.01
@@ -35,7 +40,8 @@ class Expectation:
     """State after some values of n series; arrays of (n,) except season (n, n_phases).
 
     constant : c of the transform. smallest_money : the least scale, as money. seen : values taught. flags, flag_sum : leaky
-    count of flagged values, and the sum of their residuals.
+    count of flagged values, and the sum of their residuals. plain : level without season. season_error, plain_error : latest mean
+    distance from either.
     """
 
     constant: NDArray[np.float64]
@@ -47,11 +53,14 @@ class Expectation:
     seen: NDArray[np.float64]
     flags: NDArray[np.float64]
     flag_sum: NDArray[np.float64]
+    plain: NDArray[np.float64]
+    season_error: NDArray[np.float64]
+    plain_error: NDArray[np.float64]
 
     @classmethod
     def new(cls, constant: NDArray[np.float64], n_phases: int, smallest_money: float = 0.0) -> Expectation:
         n = len(constant)
-        zeros = [np.zeros(n) for _ in range(5)]
+        zeros = [np.zeros(n) for _ in range(8)]
         return cls(constant, np.full(n, smallest_money), zeros[0], zeros[1], np.zeros((n, n_phases)), np.zeros((n, n_phases)), *zeros[2:])
 
     def copy(self) -> Expectation:
@@ -59,6 +68,11 @@ class Expectation:
 
     def location(self, phase: int) -> NDArray[np.float64]:
         """(n,) expected x of the next value."""
+        of_plain, of_season = (self.plain_error + 1e-12) ** POWER, (self.season_error + 1e-12) ** POWER
+        weight = of_plain / (of_plain + of_season)
+        return np.asarray(weight * self._seasonal(phase) + (1.0 - weight) * self.plain)
+
+    def _seasonal(self, phase: int) -> NDArray[np.float64]:
         seen = self.season_seen[:, phase]
         return self.level + self.season[:, phase] * seen / (seen + SEASON_TRUST)
 
@@ -81,32 +95,42 @@ class Expectation:
         self.flags = leaked + flagged
         moved = flagged & (self.flags >= NEW_NORMAL)
         taught = known & ~flagged & ~first
-        clipped = np.where(self.seen >= WAIT, np.clip(residual, -CLIP * spread, CLIP * spread), residual)
+        limit = np.where(self.seen >= WAIT, CLIP * spread, np.inf)
+        clipped = np.clip(residual, -limit, limit)
+        of_season = np.clip(np.where(known, x - self._seasonal(phase), 0.0), -limit, limit)
+        of_plain = np.clip(np.where(known, x - self.plain, 0.0), -limit, limit)
+        error_gain = np.maximum(ERROR_GAIN, 1.0 / np.maximum(self.seen, 1.0))
+        self.season_error += np.where(taught, error_gain * (np.abs(of_season) - self.season_error), 0.0)
+        self.plain_error += np.where(taught, error_gain * (np.abs(of_plain) - self.plain_error), 0.0)
         level_gain = np.maximum(LEVEL_GAIN, 1.0 / (self.seen + 1.0))
-        self.level = np.where(first, x, np.where(taught, self.level + level_gain * clipped, self.level))
+        self.level = np.where(first, x, np.where(taught, self.level + level_gain * of_season, self.level))
+        self.plain = np.where(first, x, np.where(taught, self.plain + level_gain * of_plain, self.plain))
         season_gain = np.maximum(SEASON_GAIN, 1.0 / (self.season_seen[:, phase] + 2.0))
-        self.season[:, phase] += np.where(taught, season_gain * (1.0 - level_gain) * clipped, 0.0)
+        self.season[:, phase] += np.where(taught, season_gain * (1.0 - level_gain) * of_season, 0.0)
         self.season_seen[:, phase] += taught
         scale_gain = np.maximum(SCALE_GAIN, 1.0 / np.maximum(self.seen, 1.0))
         self.scale = np.where(taught, self.scale + scale_gain * (np.abs(clipped) - self.scale), self.scale)
         self.seen = self.seen + (taught | first)
         if moved.any():
             count = np.maximum(np.round(self.flags + 0.5), 1.0)
-            self.level = np.where(moved, self.level + self.flag_sum / count, self.level)
+            step = np.where(moved, self.flag_sum / count, 0.0)
+            self.level, self.plain = self.level + step, self.plain + step
             self.scale = np.where(moved, 1.5 * self.scale + 0.1 * spread, self.scale)
             self.flags, self.flag_sum = np.where(moved, 0.0, self.flags), np.where(moved, 0.0, self.flag_sum)
 
 
-def transform_constant(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) c of asinh(y / c): a tenth of the median of what is not zero; 1 where a series has nothing.
+def transform_constant(values: NDArray[np.float64], of_median: float = 0.1) -> NDArray[np.float64]:
+    """(n,) c of asinh(y / c): so much of the median of what is not zero; 1 where a series has nothing.
 
-    A series that is often negative swings around zero, where a logarithm would hide its outliers: it stays on a linear scale.
+    At a tenth, x is all but a logarithm: a day of nothing is as far from the median as its twentyfold. At `LINEAR` x is money up to
+    some medians, and a logarithm only far beyond them. A series that is often negative swings around zero, where a logarithm would hide
+    its outliers: it has the linear scale whatever is asked for.
     """
     constants = np.ones(len(values))
     for row, line in enumerate(values):
         spent = line[np.isfinite(line) & (line != 0)]
         if len(spent):
-            constants[row] = (5.0 if np.mean(spent < 0) > OFTEN else 0.1) * np.median(np.abs(spent))
+            constants[row] = (max(LINEAR, of_median) if np.mean(spent < 0) > OFTEN else of_median) * np.median(np.abs(spent))
     return np.maximum(constants, 1e-9)
 
 

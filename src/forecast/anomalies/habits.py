@@ -43,7 +43,9 @@ class Season:
 
 
 DAY = Season(slot_seconds=3600, slots=24, around=2, quiet=100)
-"""The hours of a day: for series finer than a day."""
+"""The hours of a day: for series finer than an hour."""
+HOURS = Season(slot_seconds=3600, slots=24, around=2, quiet=24)
+"""The hours of a day, for hourly series: a hundred rows would be four deaf days."""
 WEEK = Season(slot_seconds=86_400, slots=7, around=0, quiet=14)
 """The days of a week: for daily series."""
 

@@ -51,8 +51,11 @@ def direction(impact: float) -> str:
     return "up" if impact >= 0 else "down"
 
 
-def merge(flags: Sequence[Flag]) -> list[list[Flag]]:
-    """Flags by incident, in order of first day and scope: same direction, nested scopes, at most one day apart."""
+def merge(flags: Sequence[Flag], *, own_days: int = 1) -> list[list[Flag]]:
+    """Flags by incident, in order of first day and scope: same direction, nested scopes, at most one day apart.
+
+    own_days : how far apart flags of one and the same scope may be.
+    """
     parent = list(range(len(flags)))
 
     def root(item: int) -> int:
@@ -65,6 +68,12 @@ def merge(flags: Sequence[Flag]) -> list[list[Flag]]:
     for item, flag in enumerate(flags):
         first = places.setdefault((flag.scope, flag.direction, flag.day.toordinal()), item)
         parent[root(item)] = root(first)
+    for (scope, way, day), item in places.items():
+        for near in range(day + 2, day + own_days + 1):
+            other = places.get((scope, way, near))
+            if other is not None:
+                parent[root(item)] = root(other)
+                break
     flagged = {flag.scope for flag in flags}
     above = {scope: [other for other in _ancestors(scope) if other in flagged] for scope in flagged}
     for item, flag in enumerate(flags):

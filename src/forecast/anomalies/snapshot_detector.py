@@ -1,7 +1,8 @@
 """The detector's part of a snapshot: arrays that training stores beside the paths, and scores that read them.
 
-Days after the cutoff are scored by the snapshot's own predictive distribution (the same that forecasts are read from);
-its outer 1 % comes from the tail fitted here. Days of the history are scored by what was expected before them.
+How strange a row is, is its distance in money from what was expected, against the largest such distance that its series has shown in ten
+months (`own_record`); days after the cutoff, of which the snapshot has a predictive distribution, must also lie well beyond its outer 1 %.
+The threshold comes from a replay of history (`threshold`), and so does how rare a strength is.
 """
 
 from __future__ import annotations
@@ -17,39 +18,56 @@ from numpy.typing import NDArray
 
 from forecast.anomalies.expectation import WAIT, Expectation, Replay, replay, settled, transform_constant
 from forecast.anomalies.incidents import Flag, merge
-from forecast.anomalies.tail import LEVELS, OUTER, SMALLEST_P, Tail, fit_tail, stretch
-from forecast.anomalies.threshold import DAYS_A_MONTH, false_alarm_threshold, surprise_size
+from forecast.anomalies.own_record import WAIT as RECORD_WAIT
+from forecast.anomalies.own_record import records
+from forecast.anomalies.recurring_money import ItemMoney
+from forecast.anomalies.signs import FLOOR, usual_day
+from forecast.anomalies.tail import LEVELS, OUTER, fit_tail, stretch
+from forecast.anomalies.threshold import share_table, shares_beyond, strength_threshold, surprise_size
 from forecast.errors import ArtifactError, InputError
 from forecast.spend.hierarchy import COMPANY
 from forecast.spend.recurring import day_kinds, recurring_items
 from forecast.spend.scope import Clause, Scope
 
+Floats = NDArray[np.float64]
+
 SMALLEST_PART = 0.0005
-"""Deviations below this part of the company's daily spend are no surprise, whatever series they are in."""
+"""Deviations below this part of the company's daily spend teach nothing about how wide a series' days scatter."""
+REPLAYED = 400
+"""Days at most that the threshold is learnt from."""
+INTERVAL: tuple[float, ...] = (0.01, 0.025, 0.975, 0.99)
+"""Levels of pooled surprises that are kept."""
+WIDEST = 10.0
+"""On the transformed scale: a factor of 22,000 either way says nothing any more."""
 
-IDLE_WINDOW = 28
-
-MOST_FLAGS = 20_000
-"""More strange values than this in a replay are more incidents than anybody declares."""
-
-_NAMES = ("ids", "location", "spread", "constant", "threshold", "smallest_money", "tail_body", "tail_upper", "tail_lower")
+_NAMES = ("ids", "location", "spread", "constant", "record", "threshold", "shares", "interval", "smallest_money", "floor")
 
 
 @dataclass(frozen=True)
 class DetectorState:
     """What `snapshot.detector` holds, by name.
 
-    ids : (n,) names of series. location, spread : (n, n_days) one-step expectation on the transformed scale, NaN while a
-    series waited. constant : (n,) of the transform. threshold : −log10 p of the declared rate. smallest_money : a deviation that matters.
+    row : number of each series' row. location, spread : (n, n_days) one-step expectation on the transformed scale, NaN while a series
+    waited. constant : (n,) of the transform. record : (n, n_days + 1) money that a day is compared with, without end while a record is begun;
+    the last column is that of the days after the cutoff. strength : the threshold. shares : see `threshold.share_table`. interval : (4,)
+    quantiles of pooled surprises at INTERVAL. floor : money that a record counts at least.
     """
 
     row: Mapping[str, int]
     location: NDArray[np.float32]
     spread: NDArray[np.float32]
-    constant: NDArray[np.float64]
-    threshold: float
+    constant: Floats
+    record: NDArray[np.float32]
+    strength: float
+    shares: Floats
+    interval: Floats
     smallest_money: float
-    tail: Tail
+    floor: float
+
+    @property
+    def threshold(self) -> float:
+        """−log10 p of the threshold."""
+        return float(surprise_size(shares_beyond(self.shares, np.array([self.strength])))[0])
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> DetectorState:
@@ -61,61 +79,83 @@ class DetectorState:
             arrays["location"],
             arrays["spread"],
             arrays["constant"],
+            arrays["record"],
             float(arrays["threshold"][0]),
+            arrays["shares"],
+            arrays["interval"],
             float(arrays["smallest_money"][0]),
-            Tail.from_arrays(dict(arrays)),
+            float(arrays["floor"][0]),
         )
 
 
 def fit_snapshot_detector(
-    node_ids: Sequence[str], history: NDArray[np.float64], *, first_day: date | None = None, false_alarms_per_month: float = 1.0
+    ids: Sequence[str],
+    history: Floats,
+    *,
+    first_day: date | None = None,
+    false_alarms_per_month: float = 1.0,
+    scopes: Sequence[Scope] | None = None,
+    due: Floats | None = None,
+    planned: tuple[Floats, Floats] | None = None,
+    minimum_impact: float = 0.0,
+    own_days: int = 1,
 ) -> dict[str, NDArray[Any]]:
-    """Arrays for `snapshot.detector` from the daily history of all nodes (and leaves, by their ids, where they are to be watched too).
+    """Arrays for `snapshot.detector` from the daily history of series: all nodes, and leaves where they are to be watched too.
 
-    history : (n, n_days) cost, columns are consecutive days. first_day : of the first column; with it, days of known recurring items
-    (taxes, month-end batches) are not scored and teach nothing about what is usual.
+    history : (n, n_days) cost that can be learnt from, columns are consecutive days. first_day : of the first column; with it, days of known
+    recurring items (taxes, month-end batches) teach nothing about what is usual. scopes : of the ids, for the merging of incidents; by
+    default as the ids say. due : (n, n_days) money that recurring items were expected to cost; by default as the series show it. planned :
+    least and most money that planned events may have added. minimum_impact, own_days : as the product keeps and merges incidents.
     """
-    if history.ndim != 2 or history.shape[0] != len(node_ids) or history.shape[1] == 0:
+    if history.ndim != 2 or history.shape[0] != len(ids) or history.shape[1] == 0:
         raise InputError(
-            f"history has shape {history.shape} for {len(node_ids)} nodes",
+            f"history has shape {history.shape} for {len(ids)} nodes",
             field="history",
             got=history.shape,
             allowed="(n_nodes, n_days), one day at least",
         )
-    smallest = SMALLEST_PART * float(np.nanmedian(np.abs(history), axis=1).max())
+    largest = history[int(np.argmax(np.nanmedian(np.abs(history), axis=1)))]
+    smallest, floor = SMALLEST_PART * float(np.nanmedian(np.abs(largest))), FLOOR * usual_day(largest)
     constant = transform_constant(history)
     seen = replay_days(without_recurring(history, first_day), constant, smallest)
-    usual = np.where(_idle(history), np.nan, settled(seen.surprise))
+    if due is None:
+        due = np.zeros_like(history) if first_day is None else ItemMoney.of(history, np.datetime64(first_day)).amount
+    deviation = deviations(history, seen, constant, due, planned)
+    record = records(deviation, max(floor, 1e-9))
+    record[:, : min(RECORD_WAIT, history.shape[1])] = np.inf
+    strengths = np.abs(deviation) / record[:, :-1]
+    late = slice(max(RECORD_WAIT, history.shape[1] - REPLAYED), None)
+    known = [_scope_of(name) for name in ids] if scopes is None else scopes
+    costs, beyond = history[:, late], deviation[:, late]
+    threshold = strength_threshold(
+        strengths[:, late], false_alarms_per_month, lambda flags: _n_incidents(flags, costs, beyond, known, minimum_impact, own_days)
+    )
+    usual = settled(seen.surprise)
     wildness = stretch(usual)[:, None]
-    surprises = usual / wildness
-    tail = fit_tail(surprises)
-    sizes = np.where(np.isfinite(surprises), surprise_size(tail.p_values(surprises)), 0.0)
-    threshold = false_alarm_threshold(sizes.max(axis=0), DAYS_A_MONTH, false_alarms_per_month)
-    threshold = _merged_threshold(threshold, sizes, surprises, [_scope_of(name) for name in node_ids], false_alarms_per_month)
     return {
-        "ids": np.array(list(node_ids), dtype=np.str_),
+        "ids": np.array(list(ids), dtype=np.str_),
         "location": seen.location.astype(np.float32),
         "spread": (seen.spread * wildness).astype(np.float32),
         "constant": constant,
+        "record": record.astype(np.float32),
         "threshold": np.array([threshold]),
+        "shares": share_table(strengths[:, late]),
+        "interval": np.interp(INTERVAL, LEVELS, fit_tail(usual / wildness).body),
         "smallest_money": np.array([smallest]),
-        **tail.arrays(),
+        "floor": np.array([floor]),
     }
 
 
-def _idle(history: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(n, n_days) days before which a series had spent nothing on most days of four weeks.
+def deviations(history: Floats, seen: Replay, constant: Floats, due: Floats, planned: tuple[Floats, Floats] | None = None) -> Floats:
+    """(n, n_days) money above (or below) what was expected before each day, 0 where nothing could be expected yet.
 
-    How far such a series' first dollar lies from nothing is no scale for the others: credits, taxes and one-offs would set the threshold.
+    Of what a planned event may have done, as much counts as makes the day most usual.
     """
-    spent = np.cumsum(np.nan_to_num(history) != 0.0, axis=1, dtype=np.float64)
-    before = np.concatenate([np.zeros((len(history), 1)), spent[:, :-1]], axis=1)
-    window = np.minimum(np.arange(history.shape[1]), IDLE_WINDOW)
-    begin = np.arange(history.shape[1]) - window
-    return np.asarray(before - before[:, begin] < 0.5 * window)
+    found: Floats = np.nan_to_num(history - constant[:, None] * np.sinh(seen.location) - due)
+    return found if planned is None else np.asarray(np.clip(0.0, found - planned[1], found - planned[0]))
 
 
-def without_recurring(history: NDArray[np.float64], first_day: date | None) -> NDArray[np.float64]:
+def without_recurring(history: Floats, first_day: date | None) -> Floats:
     """The history with the days of recurring items unknown, from the third month of an item on."""
     if first_day is None:
         return history
@@ -128,35 +168,22 @@ def without_recurring(history: NDArray[np.float64], first_day: date | None) -> N
     return np.where(expected | (items.ordinary != known), np.nan, history)
 
 
-def _merged_threshold(
-    least: float, sizes: NDArray[np.float64], surprises: NDArray[np.float64], scopes: Sequence[Scope], false_alarms_per_month: float
-) -> float:
-    """The threshold raised until the replay's incidents, merged as the product merges them, are no more than declared.
-
-    Unrelated scopes that are strange on one day are two incidents, which counting days alone does not see.
-    """
-    allowed = max(false_alarms_per_month / DAYS_A_MONTH * np.isfinite(surprises).any(axis=0).sum(), 1.0)
-    levels = np.unique(sizes[sizes >= least])
-    # Levels are tried upwards by halves: the count falls with the threshold, but for merges that come apart.
-    low, high = 0, len(levels)
-    while low < high:
-        middle = (low + high) // 2
-        found = np.argwhere(sizes >= levels[middle])
-        if len(found) > MOST_FLAGS or _n_incidents(found, surprises, scopes) > allowed:
-            low = middle + 1
-        else:
-            high = middle
-    if low == 0:
-        return least
-    return float(levels[low - 1] + 1e-6 if low == len(levels) else 0.5 * (levels[low - 1] + levels[low]))
-
-
-def _n_incidents(found: NDArray[np.int64], surprises: NDArray[np.float64], scopes: Sequence[Scope]) -> int:
-    flags = [
-        Flag(number, scopes[row], date.fromordinal(column + 1), float(np.sign(surprises[row, column])), 0.0, 0.0)
-        for number, (row, column) in enumerate(found.tolist())
+def _n_incidents(flags: NDArray[np.bool_], costs: Floats, deviation: Floats, scopes: Sequence[Scope], minimum_impact: float, own_days: int) -> int:
+    rows, columns = np.nonzero(flags)
+    paid, beyond = costs[rows, columns].tolist(), deviation[rows, columns].tolist()
+    found = [
+        Flag(number, scopes[row], date.fromordinal(column + 1), paid[number], paid[number] - beyond[number], 0.0)
+        for number, (row, column) in enumerate(zip(rows.tolist(), columns.tolist(), strict=True))
     ]
-    return len(merge(flags))
+    return sum(_impact(group) >= minimum_impact for group in merge(found, own_days=own_days))
+
+
+def _impact(group: Sequence[Flag]) -> float:
+    """Money of the scope of a group that has the most of it."""
+    money: dict[Scope, float] = {}
+    for flag in group:
+        money[flag.scope] = money.get(flag.scope, 0.0) + flag.impact
+    return max(abs(impact) for impact in money.values())
 
 
 def _scope_of(name: str) -> Scope:
@@ -166,14 +193,12 @@ def _scope_of(name: str) -> Scope:
     return Scope.parse(name) if "=" in name else Scope((Clause("leaf", (name,)),))
 
 
-def replay_days(history: NDArray[np.float64], constant: NDArray[np.float64], smallest_money: float) -> Replay:
+def replay_days(history: Floats, constant: Floats, smallest_money: float) -> Replay:
     """One-step expectations of (n, n_days) daily costs, each from the days before it."""
     return replay(Expectation.new(constant, 7, smallest_money), history, np.arange(history.shape[1]) % 7)
 
 
-def next_days(
-    history: NDArray[np.float64], constant: NDArray[np.float64], smallest_money: float
-) -> tuple[Replay, NDArray[np.float64], NDArray[np.float64]]:
+def next_days(history: Floats, constant: Floats, smallest_money: float) -> tuple[Replay, Floats, Floats]:
     """Replay of a history that also gives what is expected after it: (n, 7) location and spread of the next seven days."""
     state = Expectation.new(constant, 7, smallest_money)
     n_days = history.shape[1]
@@ -188,59 +213,57 @@ def next_days(
 
 @dataclass(frozen=True)
 class RowScores:
-    """Scores of m rows; each (m,). p_value is 1 where nothing could be expected yet."""
+    """Scores of m rows; each (m,). strength is 0 and p_value 1 where nothing could be expected yet."""
 
-    expected: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    p_value: NDArray[np.float64]
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    strength: Floats
+    p_value: Floats
 
 
-def score_by_quantiles(
-    state: DetectorState, costs: NDArray[np.float64], means: NDArray[np.float64], tables: NDArray[np.float64], levels: Sequence[float]
-) -> RowScores:
+def score_by_quantiles(state: DetectorState, costs: Floats, means: Floats, tables: Floats, levels: Sequence[float], record: Floats) -> RowScores:
     """Rows against predictive distributions given as quantiles.
 
-    means : (m,). tables : (m, n_levels) quantiles at `levels`, which begin at 0.01 and end at 0.99. Inside them the p-value is
-    read off, beyond them the fitted tail goes on, in units of the distance from the median to the 1 % point.
+    means, record : (m,). tables : (m, n_levels) quantiles at `levels`, which begin at 0.01 and end at 0.99. Inside them the p-value is
+    read off, beyond them it is how rare such a strength is.
     """
     wanted = np.asarray(levels)
-    median = tables[:, int(np.argmin(np.abs(wanted - 0.5)))]
-    least = np.maximum(0.01 * np.abs(median), state.smallest_money)
-    high, low = np.maximum(tables[:, -1] - median, least), np.maximum(median - tables[:, 0], least)
-    spread_table = tables.copy()
-    spread_table[:, -1], spread_table[:, 0] = median + high, median - low
+    distance = costs - means
+    edge = np.where(distance >= 0.0, tables[:, -1] - means, means - tables[:, 0])
+    strength = np.abs(distance) / np.maximum(np.maximum(record, edge), 1e-9)
+    hair = 1e-9 * np.maximum(np.abs(means), state.floor)
     # A cost that many paths share counts on both sides.
-    below, not_above = (_position(costs, spread_table, wanted, strictly) for strictly in (False, True))
-    distance = costs - median
-    rise = state.tail.survival(np.maximum(distance / high, 1.0), upper=True)
-    fall = state.tail.survival(np.maximum(-distance / low, 1.0), upper=False)
-    above_p = np.where(distance > high, rise, np.maximum(1.0 - not_above, OUTER))
-    below_p = np.where(-distance > low, fall, np.maximum(below, OUTER))
+    below, not_above = _position(costs + hair, tables, wanted, strictly=False), _position(costs - hair, tables, wanted, strictly=True)
+    read = 2.0 * np.maximum(np.minimum(below, 1.0 - not_above), OUTER)
+    outside = (costs > tables[:, -1] + hair) | (costs < tables[:, 0] - hair)
+    p_value = np.where(outside, np.minimum(2.0 * OUTER, shares_beyond(state.shares, strength)), np.minimum(read, 1.0))
     first, last = int(np.argmin(np.abs(wanted - 0.025))), int(np.argmin(np.abs(wanted - 0.975)))
-    return RowScores(means, tables[:, first], tables[:, last], np.clip(2.0 * np.minimum(above_p, below_p), SMALLEST_P, 1.0))
+    return RowScores(means, tables[:, first], tables[:, last], strength, p_value)
 
 
 def score_by_expectation(
-    state: DetectorState, costs: NDArray[np.float64], constant: NDArray[np.float64], location: NDArray[np.float64], spread: NDArray[np.float64]
+    state: DetectorState, costs: Floats, constant: Floats, location: Floats, spread: Floats, record: Floats, *, alone: bool | NDArray[np.bool_] = True
 ) -> RowScores:
-    """Rows against one-step expectations on the transformed scale; all (m,). NaN expectations make p-values of 1."""
+    """Rows against one-step expectations on the transformed scale; all (m,). NaN expectations make p-values of 1.
+
+    alone : whether the record alone is what a row is held against; else also the outer 1 % of what is expected: short records.
+    """
     waits = ~np.isfinite(location)
-    surprises = np.where(waits, 0.0, (np.arcsinh(costs / constant) - location) / spread)
-    low, high = np.interp((0.025, 0.975), LEVELS, state.tail.body)
-    return RowScores(
-        constant * np.sinh(location),
-        constant * np.sinh(location + low * spread),
-        constant * np.sinh(location + high * spread),
-        np.where(waits, 1.0, state.tail.p_values(surprises)),
-    )
+    expected = constant * np.sinh(location)
+    distance = np.where(waits, 0.0, costs - expected)
+    bounds = [constant * np.sinh(location + np.clip(quantile * spread, -WIDEST, WIDEST)) for quantile in state.interval.tolist()]
+    edge = np.nan_to_num(np.where(distance >= 0.0, bounds[3] - expected, expected - bounds[0]))
+    strength = np.abs(distance) / np.maximum(np.where(alone, record, np.maximum(record, edge)), 1e-9)
+    return RowScores(expected, bounds[1], bounds[2], strength, np.where(waits, 1.0, shares_beyond(state.shares, strength)))
 
 
-def _position(costs: NDArray[np.float64], tables: NDArray[np.float64], levels: NDArray[np.float64], strictly: bool) -> NDArray[np.float64]:
+def _position(costs: Floats, tables: Floats, levels: Floats, strictly: bool) -> Floats:
     """(m,) level of each cost in its own table, linear between quantiles, held to the table's first and last level."""
     passed = tables < costs[:, None] if strictly else tables <= costs[:, None]
     right = np.clip(passed.sum(axis=1), 1, len(levels) - 1)
     rows = np.arange(len(costs))
     low, high = tables[rows, right - 1], tables[rows, right]
     part = np.where(high > low, (costs - low) / np.where(high > low, high - low, 1.0), 0.5)
-    return levels[right - 1] + (levels[right] - levels[right - 1]) * np.clip(part, 0.0, 1.0)
+    found: Floats = levels[right - 1] + (levels[right] - levels[right - 1]) * np.clip(part, 0.0, 1.0)
+    return found

@@ -8,7 +8,6 @@ tail (Pickands 1975), exponential where ξ = 0, fitted by probability-weighted m
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,10 @@ OUTER = 0.01
 MOST_SHAPE = 0.5
 MOST_EXCESS = 20.0
 """Excesses are counted up to so many 1 % points: a leaked key or the first tax of all is one event, and not the law of the tail."""
+FEW = 20
+"""With fewer excesses no shape is told, and one of them may be all of their mean: then the largest fifth does not count."""
+TRIMMED, TRIMMED_MEAN = 0.8, 1.673
+"""The mean of an exponential law is so many times that of its lower four fifths."""
 SMALLEST_P = 1e-15
 
 _REFERENCE: NDArray[np.float64] = stats.t(df=4).ppf((np.arange(200) + 0.5) / 200)
@@ -58,13 +61,6 @@ class Tail:
             return np.asarray(OUTER * np.exp(-excess))
         return np.asarray(OUTER * (1.0 + shape * excess) ** (-1.0 / shape))
 
-    def arrays(self) -> dict[str, NDArray[Any]]:
-        return {"tail_body": self.body, "tail_upper": self.upper, "tail_lower": self.lower}
-
-    @classmethod
-    def from_arrays(cls, arrays: dict[str, NDArray[Any]]) -> Tail:
-        return cls(arrays["tail_body"], arrays["tail_upper"], arrays["tail_lower"])
-
 
 def fit_tail(surprises: NDArray[np.float64]) -> Tail:
     """Fit to pooled surprises of any shape; NaN is left out. A reference sample counts as 200 more surprises."""
@@ -81,15 +77,20 @@ def _excess_fit(excess: NDArray[np.float64]) -> NDArray[np.float64]:
     if not len(excess):
         return np.array([0.0, 0.5])
     ordered = np.sort(np.minimum(excess, MOST_EXCESS))
+    if len(ordered) < FEW:
+        return np.array([0.0, max(trimmed_mean(ordered), 1e-3)])
     mean = max(float(ordered.mean()), 1e-3)
-    if len(ordered) < 20:
-        return np.array([0.0, mean])
     weights = 1.0 - (np.arange(1, len(ordered) + 1) - 0.35) / len(ordered)
     moment = float((ordered * weights).mean())
     # PWM: ξ = 2 − a0 / (a0 − 2 a1); β follows from the mean.
     shape = 2.0 - mean / (mean - 2.0 * moment) if mean > 2.0 * moment else 0.0
     shape = min(max(shape, 0.0), MOST_SHAPE)
     return np.array([shape, mean * (1.0 - shape)])
+
+
+def trimmed_mean(ordered: NDArray[np.float64]) -> float:
+    """The mean of an exponential law that rising values (n ≥ 1) come from, told by their lower four fifths."""
+    return TRIMMED_MEAN * float(ordered[: max(int(TRIMMED * len(ordered)), 1)].mean())
 
 
 def stretch(surprises: NDArray[np.float64], trust: float = 60.0) -> NDArray[np.float64]:
@@ -102,4 +103,4 @@ def stretch(surprises: NDArray[np.float64], trust: float = 60.0) -> NDArray[np.f
         own[row] = np.quantile(size[row, known[row]], 0.95)
     count = known.sum(axis=1)
     ratio = np.maximum(own, 1e-6) / max(pool, 1e-6)
-    return np.maximum(np.exp(np.log(ratio) * count / (count + trust)), 0.2)
+    return np.asarray(np.maximum(np.exp(np.log(ratio) * count / (count + trust)), 0.2))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +17,7 @@ from forecast.errors import InputError
 if TYPE_CHECKING:
     from forecast.adapters.records import Records
     from forecast.alerts.incident import Detection, Incident
+    from forecast.workflows.lessons import Lesson
 
 MOST_KNOWN = 1000
 BEFORE = 35
@@ -39,12 +40,13 @@ def detect(
 ) -> None:
     """Score what was billed, day by day from what was known then, and keep what is strange as incidents."""
     from forecast.adapters.fresh_lines import read_fresh_lines
-    from forecast.alerts.identity import scope_text
+    from forecast.adapters.sensitivity_file import load_sensitivity
+    from forecast.adapters.sign_lines import read_sign_lines
     from forecast.commands.ingest import read_moment
-    from forecast.workflows.detection import replayed, usual_since, watched, with_false_alarms
+    from forecast.workflows.detection import replayed, usual_since
     from forecast.workflows.incident_keeping import keep
-    from forecast.workflows.spike_scores import detector_state
     from forecast.workflows.summary import heading
+    from forecast.workflows.watch import false_incidents, thresholds_in, with_sign_thresholds
 
     if false_alarms is not None and not 0 < false_alarms <= 1000:
         allowed = "more than 0, at most 1000 a month"
@@ -64,14 +66,18 @@ def detect(
         known = ledger.developments(by=names, cost=cost, since=first - timedelta(days=BEFORE))
         if false_alarms is not None:
             progress("finding the threshold", None)
-            snapshot = with_false_alarms(snapshot, false_alarms)
+            snapshot = with_sign_thresholds(snapshot, false_alarms, home.settings.minimum_impact)
         lines = None
         if end > snapshot.cutoff + timedelta(days=1):
             lines = read_fresh_lines(ledger, first, end, more=snapshot.hierarchy.dimensions, cost=cost, as_of=moment)
         counts = {"steps": 0, "rows": 0, "strange": 0}
+        lessons, rules = _lessons(home), load_sensitivity(home.settings.sensitivity)
 
         def counted() -> Any:
-            for step in replayed(snapshot, known, since=first, until=end, as_of=moment, lines=lines):
+            def bills(then: datetime) -> Any:
+                return read_sign_lines(ledger, tuple(snapshot.hierarchy.dimensions), first, end, cost=cost, as_of=then)
+
+            for step in replayed(snapshot, known, since=first, until=end, as_of=moment, lines=lines, bills=bills, lessons=lessons, rules=rules):
                 counts["steps"], counts["rows"], counts["strange"] = (
                     counts["steps"] + 1,
                     counts["rows"] + step.rows,
@@ -82,16 +88,19 @@ def detect(
 
         start = datetime(first.year, first.month, first.day, tzinfo=UTC)
         keeper = _keeper(home, start, dry_run)
-        scopes = {scope_text({clause.dimension: clause.values[0] for clause in scope.clauses}) for scope in watched(snapshot)}
-        found = keep(counted(), keeper, scopes=scopes, since=start) if first < end else []
+        found = keep(counted(), keeper, since=start) if first < end else []
+        thresholds, least = thresholds_in(snapshot)
+        rates = false_incidents(snapshot, lessons)
     ids = set(found)
     incidents = sorted((one for one in keeper.known() if one.id in ids), key=lambda one: (-one.start.timestamp(), one.id))
     document = {
         **heading(snapshot),
         "since": first,
         "until": end,
-        "false_alarms_per_month": false_alarms,
-        "p_threshold": 10.0 ** -detector_state(snapshot).threshold,
+        "false_alarms_per_month": rates["declared"],
+        "false_incidents": rates,
+        "thresholds": dict(thresholds.of_sign),
+        "minimum_impact": least,
         **counts,
         "dry_run": dry_run,
         "incidents": [incident.as_dict(history=False) for incident in incidents],
@@ -139,6 +148,15 @@ def _keeper(home: Home, since: datetime, dry_run: bool) -> Any:
     return InMemory({one.id: one for one in stored.known()}, home.records.feedback()) if dry_run else stored
 
 
+def _lessons(home: Home) -> list[Lesson]:
+    """What feedback has called normal."""
+    from forecast.alerts.feedback import standing
+    from forecast.workflows.lessons import lessons_of
+
+    entries = home.records.feedback()
+    return lessons_of([home.records.incident(name) for name in standing(entries)], entries)
+
+
 def _precision(home: Home) -> dict[str, object]:
     return home.records.incident_precision().as_dict()
 
@@ -163,7 +181,7 @@ def _show(document: dict[str, Any]) -> None:
     kept = "would be kept" if document["dry_run"] else "are kept"
     line(
         f"{document['since']} to {document['until']} (exclusive): {document['rows']:,} scores in {document['steps']} steps,"
-        f" {document['strange']:,} of them strange (p below {document['p_threshold']:.2g})"
+        f" {document['strange']:,} of them strange; impacts below {document['minimum_impact']:,.2f} {document['currency']} are left out"
     )
     if document["incidents"]:
         show_incidents(document["incidents"])
@@ -172,4 +190,10 @@ def _show(document: dict[str, Any]) -> None:
         line(f"{len(document['incidents'])} incidents {kept}; more of one: forecast incidents show ID")
     else:
         line("Nothing was strange.")
+    line(_rate_line(document["false_incidents"]))
     line(precision_line(document["precision"]))
+
+
+def _rate_line(rates: Mapping[str, float]) -> str:
+    taught = f", and {rates['expected']:.2g} that people have called expected" if rates["expected"] else ""
+    return f"Declared: {rates['declared']:g} false incidents a month; the replay of history had {rates['replayed']:.2g}, real ones among them{taught}"

@@ -25,6 +25,7 @@ from forecast.commands.console import (
 )
 from forecast.commands.files import read_text
 from forecast.commands.home import Home
+from forecast.commands.whatif_tables import show_whatif as show_whatif
 from forecast.errors import InputError, PlanError
 
 if TYPE_CHECKING:
@@ -193,22 +194,33 @@ def show_quarter(answer: Mapping[str, Any]) -> None:
 
 
 def whatif(
-    plan: Annotated[Path, typer.Argument(metavar="PLAN.toml", help="start, end (or period), scope, and [[levers]].")],
+    plan: Annotated[Path, typer.Argument(metavar="PLAN", help="TOML, JSON or YAML: start, end (or period), scope, and levers.")],
+    compare: Annotated[list[str] | None, typer.Option(metavar="ID", help="Beside a saved scenario; once for each, base is the forecast.")] = None,
+    goal: Annotated[str | None, typer.Option(metavar="TEXT", help="Seek: 'traffic.factor 1..5 while overrun(search-q1) <= 20%'.")] = None,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it: .xlsx, .json, or a picture as .svg or .png.")] = None,
     cost: CostOption = "effective",
     snapshot_id: SnapshotOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare a plan with the baseline, path by path: what each lever does, and what that does to budgets."""
+    from forecast.adapters.formats.pricing import load_prices, shipped_prices
+    from forecast.commands import whatif_options as options
     from forecast.workflows.whatif import meant_budget, whatif_answer
 
     home = Home()
+    options.check_output(out)
+    if goal is not None:
+        return options.seek_goal(home, plan, goal, compare, cost, snapshot_id, out, as_json)
     parsed = read_plan(plan, home.settings.calendar)
     snapshot = home.snapshot(cost, snapshot_id)
     meant = [meant_budget(snapshot, budget, parsed.period, home.settings.calendar) for budget in home.records.budgets()]
     usable = [budget for budget in meant if why_not_usable(budget, snapshot) is None]
     rates = home.rates_for(usable, snapshot.currency)
-    answer = whatif_answer(snapshot, parsed, usable, calendar=home.settings.calendar, rates=rates)
-    emit(answer, as_json, lambda: show_whatif(answer))
+    prices = shipped_prices() if home.settings.prices is None else load_prices(home.settings.prices)
+    answer = whatif_answer(snapshot, parsed, usable, calendar=home.settings.calendar, rates=rates, prices=prices)
+    answer |= options.compared(home, snapshot, plan, parsed, compare)
+    options.write(home, answer, out, snapshot, parsed)
+    return emit(answer, as_json, lambda: options.show(answer, show_whatif))
 
 
 def read_plan(path: Path, calendar: FiscalCalendar) -> Plan:
@@ -233,28 +245,3 @@ def why_not_usable(budget: Any, snapshot: Any) -> str | None:
     if budget.end > snapshot.horizon_end:
         return f"it ends after the horizon {snapshot.horizon_end}"
     return None
-
-
-def show_whatif(answer: Mapping[str, Any]) -> None:
-    title = f"What if: {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
-    rows = [[name, *amounts(answer[name])] for name in ("baseline", "scenario", "delta")]
-    table(title, ["", "mean", "P10", "P50", "P90"], rows)
-    if answer.get("levers"):
-        table(
-            "Levers",
-            ["lever", "scope", "mean", "P10", "P50", "P90"],
-            [[str(lever.get("type", "")), str(lever.get("scope") or "the company"), *amounts(lever["delta"])] for lever in answer["levers"]],
-            left=2,
-        )
-    if answer.get("budgets"):
-        rows = [
-            [
-                row["id"],
-                row["scope"] or "company",
-                money(row["amount"]),
-                *(percent(row[f"overrun_probability_{when}"]) for when in ("before", "after")),
-            ]
-            for row in answer["budgets"]
-        ]
-        table("Budgets", ["budget", "scope", "amount", "P(overrun) before", "after"], rows, left=2)
-    origin(answer)

@@ -24,7 +24,8 @@ incidents = typer.Typer(help="Incidents: one cause each, with a life, money and 
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="As `forecast incidents list` shows it.")]
 StatusOption = Annotated[list[str] | None, typer.Option(metavar="WORDS", help="open, acknowledged, resolved.")]
-KindOption = Annotated[list[str] | None, typer.Option(metavar="WORDS", help="spike, drop, new_spend, …")]
+_KIND_WORDS = "spike, drop, level_shift, creeping_growth, new_spend, price_change, duplicate_billing, missing_data."
+KindOption = Annotated[list[str] | None, typer.Option(metavar="WORDS", help=_KIND_WORDS)]
 SeverityOption = Annotated[list[str] | None, typer.Option(metavar="WORDS", help="low, medium, high, critical.")]
 TextOption = Annotated[str, typer.Option("--scope", metavar="TEXT", help="What the incident's scope contains, such as team=ads.")]
 SinceOption = Annotated[str | None, typer.Option(metavar="TIME", help="A part of it lies after.")]

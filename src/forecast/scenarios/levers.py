@@ -1,40 +1,41 @@
-"""Levers: one planned change each, read from plain data and checked; every message names the lever and the field.
+"""Levers: one planned change each, read from plain data and checked by the fields of its kind; every message names the lever and the field.
 
-scale_usage   factor                    usage of the scope is multiplied; cost follows
-change_price  factor                    prices of the scope are multiplied
-move_share    to, share, price_ratio    a share of the scope's spend moves to `to`, where it costs price_ratio times as much
-
-A lever acts on the days [from, until), by default the plan's. With `ramp = "linear"` its effect grows in equal daily parts to
-its full size over `ramp_days` (by default all of its days); with "step" it is full from the first day.
+A lever acts on the days [from, until), by default the plan's. With a ramp its effect grows to its full size over `ramp_days` (by default all of its
+days): "linear" in equal daily parts, "s_curve" slowly, fast, slowly; with "step" it is full from the first day.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import date, datetime
+from dataclasses import dataclass, field
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.errors import InputError, PlanError
-from forecast.spend.periods import Period, parse_day
+from forecast.errors import PlanError
+from forecast.scenarios.kinds import KINDS, Kind
+from forecast.scenarios.uncertain import Uncertain
+from forecast.scenarios.values import Value, read_day, read_scope, read_value
+from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
 
-SCALE_USAGE, CHANGE_PRICE, MOVE_SHARE = "scale_usage", "change_price", "move_share"
-STEP, LINEAR = "step", "linear"
+STEP, LINEAR, S_CURVE = "step", "linear", "s_curve"
+RAMPS = (STEP, LINEAR, S_CURVE)
 
-_COMMON = ("type", "name", "scope", "from", "until", "ramp", "ramp_days")
-FIELDS: dict[str, tuple[str, ...]] = {SCALE_USAGE: ("factor",), CHANGE_PRICE: ("factor",), MOVE_SHARE: ("to", "share", "price_ratio")}
-"""Lever types, and the fields of each beside the common ones."""
+COMMON = ("type", "name", "scope", "from", "until", "ramp", "ramp_days")
+"""Fields of every lever; kinds without a scope of their own have no `scope`."""
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True)
 class Lever:
-    """One checked lever. start, end : the days [start, end) on which it acts; factor counts for scale_usage and change_price."""
+    """One checked lever. start, end : the days [start, end) on which it acts. values : the fields of its kind that were given or have a default.
+
+    key : what its draws hang on: the same lever draws the same in every plan.
+    """
 
     type: str
     scope: Scope
@@ -42,37 +43,73 @@ class Lever:
     end: date
     ramp: str = STEP
     ramp_days: int | None = None
-    factor: float = 1.0
-    to: Scope | None = None
-    share: float = 0.0
-    price_ratio: float = 1.0
+    values: Mapping[str, Value] = field(default_factory=dict)
     name: str = ""
+    key: str = ""
+
+    @property
+    def kind(self) -> Kind:
+        return KINDS[self.type]
+
+    @property
+    def share(self) -> float:
+        """That moves, as expected."""
+        return self.expected("share")
+
+    @property
+    def to(self) -> Scope | None:
+        """Where spend moves to, of levers that move it."""
+        value = self.values.get("to")
+        return value if isinstance(value, Scope) else None
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.name or self.type
+
+    def acts(self, days: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """(n_days,) whether the lever acts on a day."""
+        return np.asarray((days >= np.datetime64(self.start, "D")) & (days < np.datetime64(self.end, "D")))
 
     def strength(self, days: NDArray[np.datetime64]) -> NDArray[np.float64]:
         """(n_days,) how much of its full effect the lever has on each day, 0 to 1."""
-        first, last = np.datetime64(self.start, "D"), np.datetime64(self.end, "D")
-        acts = (days >= first) & (days < last)
+        acts = self.acts(days)
         if self.ramp == STEP:
             return acts.astype(np.float64)
         length = self.ramp_days or (self.end - self.start).days
-        return np.where(acts, np.clip(((days - first).astype(np.int64) + 1) / length, 0.0, 1.0), 0.0)
+        reached = np.clip(((days - np.datetime64(self.start, "D")).astype(np.int64) + 1) / length, 0.0, 1.0)
+        return np.where(acts, reached * reached * (3.0 - 2.0 * reached) if self.ramp == S_CURVE else reached, 0.0)
+
+    def expected(self, name: str, default: float = 0.0) -> float:
+        """A number field as expected, whatever its range."""
+        value = self.values.get(name, default)
+        if isinstance(value, Uncertain):
+            return value.expected
+        return float(value) if isinstance(value, int | float) else default
+
+    @property
+    def is_certain(self) -> bool:
+        return not any(isinstance(value, Uncertain) for value in self.values.values())
 
     def as_dict(self) -> dict[str, Any]:
         """The lever as it would be written in a plan, defaults filled in."""
-        found: dict[str, Any] = {
-            "type": self.type,
-            "scope": str(self.scope),
-            "from": self.start.isoformat(),
-            "until": self.end.isoformat(),
-            "ramp": self.ramp,
-        }
+        found: dict[str, Any] = {"type": self.type}
+        if self.kind.scoped:
+            found["scope"] = str(self.scope)
+        found |= {"from": self.start.isoformat(), "until": self.end.isoformat(), "ramp": self.ramp}
         if self.name:
             found["name"] = self.name
         if self.ramp_days is not None:
             found["ramp_days"] = self.ramp_days
-        if self.type == MOVE_SHARE:
-            return {**found, "to": str(self.to), "share": self.share, "price_ratio": self.price_ratio}
-        return {**found, "factor": self.factor}
+        return {**found, **{name: _plain(value) for name, value in self.values.items()}}
+
+
+def _plain(value: Value) -> Any:
+    if isinstance(value, Uncertain):
+        return value.as_dict()
+    if isinstance(value, date):
+        return value.isoformat()
+    return str(value) if isinstance(value, Scope) else value
 
 
 def parse_lever(data: Any, number: int, plan: Period) -> Lever:
@@ -80,16 +117,24 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
     where = f"levers[{number}]"
     if not isinstance(data, Mapping):
         raise PlanError(f"{where} is not a table: got {type(data).__name__}", field=where, got=repr(data), allowed="a table with a type")
-    kind = data.get("type")
-    if not isinstance(kind, str) or kind not in FIELDS:
-        near = get_close_matches(str(kind), list(FIELDS), n=1)
-        hint = f"; nearest: {near[0]}" if near else ""
-        raise PlanError(f"{where}.type is not one that is known: got {kind!r}{hint}", field=f"{where}.type", got=kind, allowed=", ".join(FIELDS))
-    known = (*_COMMON, *FIELDS[kind])
+    kind = _kind(data.get("type"), where)
+    known = tuple(name for name in (*COMMON, *kind.field_names) if kind.scoped or name != "scope")
     for name in data:
         if name not in known:
-            raise PlanError(f"{where}.{name} is not a field of {kind}: got {name!r}", field=f"{where}.{name}", got=name, allowed=", ".join(known))
-    start, end = _day(data, "from", where, plan.start), _day(data, "until", where, plan.end)
+            near = get_close_matches(str(name), known, n=1)
+            hint = f"; nearest: {near[0]}" if near else ""
+            raise PlanError(
+                f"{where}.{name} is not a field of {kind.name}: got {name!r}{hint}", field=f"{where}.{name}", got=name, allowed=", ".join(known)
+            )
+    start, end = read_day(data.get("from"), f"{where}.from", plan.start), read_day(data.get("until"), f"{where}.until", plan.end)
+    if start >= plan.end or end <= plan.start:
+        dates = f"from {start}" if data.get("until") is None else f"until {end}" if data.get("from") is None else f"from {start} until {end}"
+        raise PlanError(
+            f"{where} acts {dates}, which is outside the plan's days {plan}",
+            field=f"{where}.from" if start >= plan.end else f"{where}.until",
+            got=str(start if start >= plan.end else end),
+            allowed=f"days that touch {plan}",
+        )
     if end <= start:
         raise PlanError(
             f"{where}: dates are reversed or empty: from {start}, until {end} (exclusive)",
@@ -97,67 +142,68 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
             got=str(end),
             allowed=f"a day after {start}",
         )
-    if start >= plan.end or end <= plan.start:
-        raise PlanError(
-            f"{where} acts from {start} until {end}, which is outside the plan's days {plan}",
-            field=f"{where}.from",
-            got=str(start),
-            allowed=f"days that touch {plan}",
-        )
-    ramp = data.get("ramp", STEP)
-    if ramp not in (STEP, LINEAR):
-        raise PlanError(f"{where}.ramp is not one that is known: got {ramp!r}", field=f"{where}.ramp", got=ramp, allowed=f"{STEP}, {LINEAR}")
-    ramp_days = data.get("ramp_days")
-    if ramp_days is not None and (isinstance(ramp_days, bool) or not isinstance(ramp_days, int) or ramp_days < 1 or ramp != LINEAR):
-        raise PlanError(
-            f"{where}.ramp_days: got {ramp_days!r} with ramp {ramp}",
-            field=f"{where}.ramp_days",
-            got=ramp_days,
-            allowed="1 or more whole days, with ramp linear",
-        )
-    scope = _scope(data.get("scope"), f"{where}.scope")
+    ramp, ramp_days = _ramp(data, where)
     name = data.get("name", "")
-    if not isinstance(name, str):
-        raise PlanError(f"{where}.name is not text: got {name!r}", field=f"{where}.name", got=repr(name), allowed="text")
-    if kind == MOVE_SHARE:
-        to = _scope(data.get("to"), f"{where}.to")
-        if to.is_company or to.as_values() is None:
-            raise PlanError(
-                f"{where}.to does not name one place: got {str(to)!r}", field=f"{where}.to", got=str(to), allowed="name=value pairs, one value each"
-            )
-        share = _number(data, "share", where, least=0.0, most=1.0)
-        ratio = _number(data, "price_ratio", where, least=0.0, default=1.0)
-        return Lever(kind, scope, start, end, ramp, ramp_days, to=to, share=share, price_ratio=ratio, name=name)
-    return Lever(kind, scope, start, end, ramp, ramp_days, factor=_number(data, "factor", where, least=0.0), name=name)
+    if not isinstance(name, str) or len(name) > LONGEST_NAME:
+        raise PlanError(f"{where}.name is not a short text: got {name!r}", field=f"{where}.name", got=repr(name)[:80], allowed="text of at most 200")
+    scope = read_scope(data.get("scope"), f"{where}.scope")
+    values = _values(kind, data, where)
+    return Lever(kind.name, scope, start, end, ramp, ramp_days, values, name, f"{kind.name}|{name or f'{scope}|{start}'}")
 
 
-def _scope(value: Any, field: str) -> Scope:
-    if value is not None and not isinstance(value, (str, Mapping, Scope)):
-        raise PlanError(f"{field} is not a filter: got {value!r}", field=field, got=repr(value), allowed="name=value[,name=a|b] or a table")
-    try:
-        return Scope.parse(value)
-    except InputError as error:
-        raise PlanError(f"{field}: {error}", field=field, got=error.got, allowed=error.allowed) from None
+def _kind(name: Any, where: str) -> Kind:
+    if isinstance(name, str) and name in KINDS:
+        return KINDS[name]
+    near = get_close_matches(str(name), list(KINDS), n=1)
+    hint = f"; nearest: {near[0]}" if near else ""
+    raise PlanError(f"{where}.type is not one that is known: got {name!r}{hint}", field=f"{where}.type", got=name, allowed=", ".join(KINDS))
 
 
-def _day(data: Mapping[str, Any], name: str, where: str, default: date) -> date:
-    value = data.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, (str, date, datetime)):
-        raise PlanError(f"{where}.{name} is not a day: got {value!r}", field=f"{where}.{name}", got=repr(value), allowed="YYYY-MM-DD")
-    try:
-        return parse_day(value, f"{where}.{name}")
-    except InputError as error:
-        raise PlanError(str(error), field=f"{where}.{name}", got=error.got, allowed=error.allowed) from None
-
-
-def _number(data: Mapping[str, Any], name: str, where: str, *, least: float, most: float = math.inf, default: float | None = None) -> float:
-    value = data.get(name, default)
-    allowed = f"a number from {least:g} to {most:g}" if math.isfinite(most) else f"a finite number of at least {least:g}"
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or not least <= value <= most:
-        got = "nothing" if value is None else repr(value)
+def _ramp(data: Mapping[str, Any], where: str) -> tuple[str, int | None]:
+    ramp = data.get("ramp", STEP)
+    if ramp not in RAMPS:
+        raise PlanError(f"{where}.ramp is not one that is known: got {ramp!r}", field=f"{where}.ramp", got=ramp, allowed=", ".join(RAMPS))
+    days = data.get("ramp_days")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 3660 or ramp == STEP):
         raise PlanError(
-            f"{where}.{name}: got {got}, allowed is {allowed}", field=f"{where}.{name}", got=None if value is None else str(value), allowed=allowed
+            f"{where}.ramp_days: got {days!r} with ramp {ramp}",
+            field=f"{where}.ramp_days",
+            got=days,
+            allowed="1 to 3660 whole days, with ramp linear or s_curve",
         )
-    return float(value)
+    return str(ramp), days
+
+
+def _values(kind: Kind, data: Mapping[str, Any], where: str) -> dict[str, Value]:
+    """The kind's own fields, read and checked; what was not given and has no default is left out."""
+    given = {field.name: read_value(field, data[field.name], f"{where}.{field.name}") for field in kind.fields if data.get(field.name) is not None}
+    way = _way(kind, given, where)
+    for about in kind.fields:
+        if about.name in given:
+            continue
+        if about.needed or (about.name in way and about.default is None):
+            allowed = f"{about.name}: {about.meaning or about.type}"
+            raise PlanError(f"{where}.{about.name}: got nothing, allowed is {allowed}", field=f"{where}.{about.name}", got=None, allowed=allowed)
+    out_of_place = {name for other in kind.ways for name in other} - set(way)
+    defaults = {about.name: about.default for about in kind.fields if about.default is not None and about.name not in out_of_place}
+    known: dict[str, Value] = {**defaults, **given}
+    return {name: known[name] for name in kind.field_names if name in known}
+
+
+def _way(kind: Kind, given: Mapping[str, Value], where: str) -> tuple[str, ...]:
+    """The one of the kind's ways that was taken."""
+    if not kind.ways:
+        return ()
+    of_ways = {name for way in kind.ways for name in way}
+    used = {name for name in of_ways if name in given and given[name] is not False}
+    allowed = "; or ".join(" with ".join(way) for way in kind.ways)
+    if not used:
+        raise PlanError(
+            f"{where}.{kind.ways[0][0]}: got nothing, allowed is {allowed}", field=f"{where}.{kind.ways[0][0]}", got=None, allowed=allowed
+        )
+    holding = [way for way in kind.ways if used <= set(way)]
+    if not holding:
+        first = next(name for name in kind.field_names if name in used)
+        extra = next(name for name in kind.field_names if name in used and not any({first, name} <= set(way) for way in kind.ways) and name != first)
+        raise PlanError(f"{where}.{extra}: got it together with {first}, allowed is {allowed}", field=f"{where}.{extra}", got=extra, allowed=allowed)
+    return min(holding, key=lambda way: len(set(way) - used))

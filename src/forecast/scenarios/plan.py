@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from forecast.errors import InputError, PlanError
 from forecast.scenarios.levers import Lever, parse_lever
+from forecast.scenarios.plan_text import plan_of_text as plan_of_text
 from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 from forecast.spend.periods import Period, parse_day, parse_period
 from forecast.spend.scope import Scope
@@ -28,16 +28,12 @@ class Plan:
 
 
 def parse_plan(data: Mapping[str, Any] | str, *, calendar: FiscalCalendar = CALENDAR_YEAR) -> Plan:
-    """A plan from TOML text or plain data: `start` and `end` (or `period = "2027-Q1"`), `scope`, `[[levers]]`.
+    """A plan from text (see `plan_text.py`) or plain data: `start` and `end` (or `period = "2027-Q1"`), `scope`, `[[levers]]`.
 
     Raises PlanError that names the lever and the field, what was got and what is allowed.
     """
     if isinstance(data, str):
-        text = data
-        try:
-            data = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise PlanError(f"plan is not TOML: {error}", field="plan", got=text[:80], allowed="TOML with start, end and [[levers]]") from None
+        data = plan_of_text(data)
     if not isinstance(data, Mapping):
         raise PlanError(f"plan is not a table: got {type(data).__name__}", field="plan", got=type(data).__name__, allowed="start, end, levers")
     for name in data:
@@ -53,7 +49,16 @@ def parse_plan(data: Mapping[str, Any] | str, *, calendar: FiscalCalendar = CALE
         scope = Scope.parse(data.get("scope"))
     except (InputError, AttributeError, TypeError) as error:
         raise PlanError(f"scope: {error}", field="scope", got=str(data.get("scope")), allowed="name=value[,name=a|b]") from None
-    return Plan(period, tuple(parse_lever(lever, number, period) for number, lever in enumerate(levers)), scope, str(data.get("name", "")))
+    parsed = [parse_lever(lever, number, period) for number, lever in enumerate(levers)]
+    return Plan(period, tuple(_told_apart(parsed)), scope, str(data.get("name") or ""))
+
+
+def _told_apart(levers: Sequence[Lever]) -> Iterator[Lever]:
+    """Levers that are alike but for their numbers draw each for itself."""
+    seen: dict[str, int] = {}
+    for lever in levers:
+        seen[lever.key] = seen.get(lever.key, 0) + 1
+        yield lever if seen[lever.key] == 1 else replace(lever, key=f"{lever.key}#{seen[lever.key]}")
 
 
 def _period(data: Mapping[str, Any], calendar: FiscalCalendar) -> Period:

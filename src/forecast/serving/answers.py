@@ -236,17 +236,72 @@ class AnomaliesAnswer(Heading):
     rows: list[AnomalyAnswerRow]
 
 
-class WhatIfAnswer(Heading):
-    """Baseline, scenario and their difference, path by path."""
+class LeverAnswer(Answer):
+    """A lever as it was written, defaults filled in, and what it does."""
 
+    type: str
+    delta: Distribution = Field(description="what it adds in its turn")
+    share_of_delta: float = Field(description="what of the mean delta is its, whatever the order")
+    response: dict[str, float] | None = Field(description="how what it touches follows usage: shares of elastic, measured, steps, fixed")
+    notes: list[str]
+    figures: dict[str, float | str | None]
+
+
+class WaterfallPart(Answer):
+    lever: int
+    name: str
+    mean: float
+
+
+class Waterfall(Answer):
+    """Shares of the mean delta by lever, which add up to it."""
+
+    method: str = Field(description="exact, or sampled where more than eight levers meet")
+    parts: list[WaterfallPart]
+    sum: float
+
+
+class ScenarioRow(Answer):
+    group: dict[str, str]
     start: date
     end: date
     baseline: Distribution
     scenario: Distribution
     delta: Distribution
-    rows: list[dict[str, Any]]
-    levers: list[dict[str, Any]]
+
+
+class UnitCost(Answer):
+    """Of metered spend, on the mean. unit : million_tokens or machine_hour."""
+
+    unit: str
+    before: float
+    after: float | None
+    quantity_before: float
+    quantity_after: float
+
+
+class WhatIfAnswer(Heading):
+    """Baseline, scenario and their difference, path by path."""
+
+    scope: str
+    start: date
+    end: date
+    name: str
+    spent: float
+    baseline: Distribution
+    scenario: Distribution
+    delta: Distribution
+    probability_cheaper: float
+    rows: list[ScenarioRow]
+    levers: list[LeverAnswer]
+    waterfall: Waterfall
+    decomposition: dict[str, float] = Field(description="the mean delta as volume, price_and_mix, and money that comes by itself")
     budgets: list[dict[str, Any]]
+    unit_costs: list[UnitCost]
+    energy: dict[str, float] | None = Field(description="kwh_before, kwh_after and kwh_of_levers; null where nothing is known of any")
+    break_even: dict[str, Any] | None = Field(description="probability, and the day p10, p50, p90 from which on the plan has saved more than it cost")
+    warnings: list[str]
+    compare: dict[str, Any] | None = Field(default=None, description="with compare_to: this plan and saved scenarios side by side")
 
 
 class SpendReport(Answer):

@@ -21,16 +21,35 @@ from forecast.serving.routes import (
     events,
     explain,
     forecasts,
+    goals,
     incidents,
     overruns,
     pages,
     record,
+    scenarios,
     spend,
     whatif,
 )
 from forecast.serving.stores import Stores
 
-NOUNS = (spend, forecasts, explain, overruns, anomalies, incidents, whatif, budgets, budget_gate, budget_tree, events, drivers, record, pages)
+NOUNS = (
+    spend,
+    forecasts,
+    explain,
+    overruns,
+    anomalies,
+    incidents,
+    whatif,
+    goals,
+    scenarios,
+    budgets,
+    budget_gate,
+    budget_tree,
+    events,
+    drivers,
+    record,
+    pages,
+)
 
 
 def create_app(stores: Stores | None = None) -> FastAPI:

@@ -49,6 +49,7 @@ TITLES: dict[int, str] = {
     406: "No representation that is accepted",
     408: "The request did not arrive in time",
     409: "The resource is not in a state for that",
+    412: "The resource is not what the request takes it for",
     413: "The request is too large",
     415: "The content type is not one that is read here",
     422: "The request is understood and cannot be answered",

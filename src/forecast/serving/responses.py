@@ -13,12 +13,14 @@ import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
+from forecast.adapters.formats.pricing import load_prices, shipped_prices
 from forecast.adapters.rates import find_rates
 from forecast.budgets.budget import Budget
 from forecast.errors import ConfigError, InputError
 from forecast.serving.stores import Stores
 from forecast.snapshot import Snapshot
 from forecast.spend.currency import Rates
+from forecast.spend.prices import PriceTable
 from forecast.spend.scope import Scope
 
 
@@ -54,6 +56,16 @@ def rates_for(stores: Stores, budgets: Iterable[Budget], currency: str) -> Rates
         return find_rates(stores.settings.rates, stores.settings.home)
     except InputError as error:
         # The operator's file, not the caller's question.
+        raise ConfigError(f"A file of the settings cannot be used: {error}") from error
+
+
+def prices_for(stores: Stores) -> PriceTable:
+    """List prices (blocking): the operator's table, else the shipped one."""
+    if stores.settings.prices is None:
+        return shipped_prices()
+    try:
+        return load_prices(stores.settings.prices)
+    except InputError as error:
         raise ConfigError(f"A file of the settings cannot be used: {error}") from error
 
 

@@ -139,6 +139,22 @@ AsOf = Annotated[
 ]
 
 
+def read_ids(value: Any) -> tuple[str, ...]:
+    """Ids of saved scenarios: one, a list, or nothing; who reads them says which cannot be."""
+    ids = () if value is None else (value,) if isinstance(value, str) else value
+    if not isinstance(ids, list | tuple) or not all(isinstance(item, str) and len(item) <= 200 for item in ids):
+        raise InputError("compare_to is neither an id nor a list of ids", field="compare_to", got=value, allowed='"growth" or ["growth", "base"]')
+    return tuple(ids)
+
+
+CompareTo = Annotated[
+    tuple[str, ...],
+    PlainValidator(read_ids),
+    PlainSerializer(list, return_type=list[str]),
+    WithJsonSchema({"anyOf": [{"type": "array", "items": {"type": "string"}, "maxItems": 10}, {"type": "string"}, {"type": "null"}]}),
+]
+
+
 class Asked(BaseModel):
     """What every question may say about where its answer comes from."""
 
@@ -258,7 +274,9 @@ class WhatIfRequest(PeriodChoice):
     levers: Annotated[tuple[Annotated[dict[str, Any], BeforeValidator(read_lever)], ...], Field(max_length=MOST_LEVERS)] = ()
     granularity: Literal["day", "week", "month", "quarter", "year"] | None = Field(default=None, description="without it one row a group")
     group_by: GroupBy | None = Field(default=None, description="leaf dimensions of the rows; without it the team")
-    compare_to: None = Field(default=None, description="reserved for named scenarios")
+    compare_to: CompareTo = Field(
+        default=(), description="ids of saved scenarios to stand beside this plan, at most 10; base is the forecast as it is"
+    )
 
 
 class PhaseBody(Asked):

@@ -32,6 +32,7 @@ from forecast.serving.problems import HttpProblemError
 from forecast.snapshot import Snapshot
 from forecast.spend.scope import Scope
 from forecast.workflows import known_costs
+from forecast.workflows.dated_money import dated_money
 
 T = TypeVar("T")
 LOGGER = logging.getLogger("forecast.serving")
@@ -84,6 +85,7 @@ def _prepare(snapshot: Snapshot) -> None:
     snapshot.hierarchy.node_of(Scope())
     snapshot.expected_node_history.sum()
     known_costs.prepare(snapshot)
+    dated_money(snapshot)
 
 
 def _size(key: tuple[str, str, str], answer: bytes) -> int:

@@ -32,13 +32,20 @@ class EventDoubt:
         self.last = np.datetime64(snapshot.cutoff, "D")
         self.events = [found for event in snapshot.meta.get("events") or () if (found := _Doubt.of(snapshot, event)) is not None]
 
-    def between(self, leaves: NDArray[np.int64], days: NDArray[np.datetime64]) -> tuple[Floats, Floats]:
-        """(m,) least and most money that events may add to some leaves on some days of history; zeros on days after it."""
+    def touched(self, n_leaves: int) -> NDArray[np.bool_]:
+        """(n_leaves,) leaves that some event is about."""
+        found = np.zeros(n_leaves, dtype=np.bool_)
+        for event in self.events:
+            found |= event.inside
+        return found
+
+    def between(self, leaves: NDArray[np.int64], days: NDArray[np.datetime64], *, beyond: bool = False) -> tuple[Floats, Floats]:
+        """(m,) least and most money that events may add to some leaves on some days of history; zeros on days after it, but with `beyond`."""
         low, high = np.zeros(len(days)), np.zeros(len(days))
         for event in self.events:
             part = event.part(leaves)
             for start, end, way in event.spans:
-                here = (days >= start) & (days < end) & (days <= self.last)
+                here = (days >= start) & (days < end) & ((days <= self.last) | beyond)
                 ends = (way * part * event.low, way * part * event.high)
                 low += np.where(here, min(0.0, *ends), 0.0)
                 high += np.where(here, max(0.0, *ends), 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -60,17 +60,19 @@ class InMemory:
         return self.incidents[incident_id]
 
 
-def keep(steps: Iterable[Step], keeper: Keeper, *, scopes: Collection[str], since: datetime) -> list[str]:
+def keep(steps: Iterable[Step], keeper: Keeper, *, since: datetime) -> list[str]:
     """Ids of the incidents that the steps speak of, in order of appearance.
 
-    scopes : texts of those that are scored; incidents of others, and those that were over before `since`, do not resolve by themselves here.
-    What was said later of an incident is not taken back by saying once more what was known before.
+    Incidents of scopes that a step did not score, and those that were over before `since`, do not resolve by themselves here.
+    What was said later of an incident is not taken back by saying once more what was known before. An incident keeps the name that it was
+    opened with: what began as a spike and stays is still that one, and not a level shift beside it.
     """
     known = {incident.id: incident for incident in keeper.known()}
     found: dict[str, None] = {}
     for step in steps:
         detections = []
-        for detection in step.detections:
+        for said in step.detections:
+            detection = _named_as_before(said, known.values())
             same = [incident for incident in known.values() if _speaks_of(detection, incident)]
             found.update((incident.id, None) for incident in same)
             if all(incident.last_seen <= step.moment for incident in same):
@@ -80,13 +82,27 @@ def keep(steps: Iterable[Step], keeper: Keeper, *, scopes: Collection[str], sinc
         found.update((incident.id, None) for incident in kept)
         for incident in list(known.values()):
             scope = scope_text(incident.scope)
-            if not incident.is_active or incident.end < since or incident.last_seen > step.moment or scope not in scopes:
+            if not incident.is_active or incident.end < since or incident.last_seen > step.moment or scope not in step.scored.scopes:
                 continue
-            if all((scope, time_text(part.start)[:10]) in step.calm for part in incident.parts):
+            if all(step.scored.is_calm(scope, time_text(part.start)[:10]) for part in incident.parts):
                 known[incident.id] = keeper.withdraw(incident.id, step.moment)
             elif (through := step.scored_through(scope)) is not None and through >= incident.end + life_cycle.CALM:
                 known.update((settled.id, settled) for settled in keeper.settle(through, step.moment, {incident.id}))
     return list(found)
+
+
+def _named_as_before(detection: Detection, known: Iterable[Incident]) -> Detection:
+    """The detection under the name of the incident of its scope and direction that it goes on with, the earliest that has a day of it."""
+    alike = [
+        incident
+        for incident in known
+        if (incident.direction, incident.scope) == (detection.direction, detection.scope)
+        and incident.start < detection.end
+        and detection.start < incident.end
+    ]
+    if not alike or any(incident.kind == detection.kind for incident in alike):
+        return detection
+    return replace(detection, kind=min(alike, key=lambda incident: (incident.start, incident.first_seen, incident.id)).kind)
 
 
 def _speaks_of(detection: Detection, incident: Incident) -> bool:

@@ -34,6 +34,8 @@ class LeafExcess:
         self.fresh = None if fresh is None or not {*self.names, "ds", "cost"} <= set(fresh.columns) else self._coded(fresh)
         self.kept: dict[date, Floats | None] = {}
         self.masks: dict[Scope, NDArray[np.bool_]] = {}
+        self.codes = {name: pd.factorize(self.leaves[name]) for name in self.names}
+        self.code_of = {name: {str(value): code for code, value in enumerate(values)} for name, (_, values) in self.codes.items()}
 
     def __call__(self, scope: Scope, days: Sequence[date]) -> Floats | None:
         """(n_days, n_leaves) excess of the scope's leaves, 0 for others; None where a day, or a dimension of the scope, is not known."""
@@ -50,10 +52,15 @@ class LeafExcess:
         if scope not in self.masks:
             mask = np.ones(len(self.leaves), dtype=np.bool_)
             for clause in scope.clauses:
-                inside = self.leaves[clause.dimension].isin(clause.values).to_numpy()
+                inside = self._inside(clause.dimension, clause.values)
                 mask &= ~inside if clause.exclude else inside
             self.masks[scope] = mask
         return self.masks[scope]
+
+    def _inside(self, dimension: str, values: Sequence[str]) -> NDArray[np.bool_]:
+        known = [code for value in values if (code := self.code_of[dimension].get(value)) is not None]
+        codes = self.codes[dimension][0]
+        return codes == known[0] if len(known) == 1 else np.isin(codes, known)
 
     def _day(self, day: date) -> Floats | None:
         if day not in self.kept:

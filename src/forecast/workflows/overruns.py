@@ -80,7 +80,7 @@ def _answer(snapshot: Snapshot, found: BudgetTotals, future: ScopeFuture, calend
     planned = planned_to_date(budget, days_over) * in_own_money
     probability = overrun_probability(0.0, totals, amount)
     total, at_risk = _total(totals, amount)
-    exhausted = _exhaustion(reading, period, totals, amount)
+    exhausted = reading_exhaustion(reading, period, totals, amount)
     days = [None if day is None else period.start + timedelta(days=day) for day in exhausted.days]
     provisional = _provisional(reading)
     measured = {"actual": spent / in_own_money, "forecast": total["mean"] / in_own_money, "probability": probability, "exhaustion": days[1]}
@@ -145,7 +145,7 @@ def _provisional(reading: Reading) -> float:
     return float(reading.past[np.isin(reading.past_days, reading.open_days)].sum())
 
 
-def _exhaustion(reading: Reading, period: Period, totals: NDArray[np.float64], amount: float) -> Exhaustion:
+def reading_exhaustion(reading: Reading, period: Period, totals: NDArray[np.float64], amount: float) -> Exhaustion:
     """When the amount is used up; days that are not fully billed count as each path says they will be."""
     if totals.max() <= amount and not len(reading.pending) and not ((reading.past < 0.0).any() or (reading.paths < 0.0).any()):
         return Exhaustion(0.0, (None,) * len(STANDARD))  # what never falls and ends within the amount was never beyond it

@@ -50,13 +50,14 @@ def build_snapshot(
     meters: pd.DataFrame | None = None,
     event_effects: pd.DataFrame | None = None,
     driver_effects: pd.DataFrame | None = None,
+    signs: pd.DataFrame | None = None,
     threads: int = 1,
 ) -> Snapshot:
     """A draft (id "") from daily leaf paths: `SnapshotStore.write` gives it its id.
 
     paths : every leaf, daily, from the day after the history's last day, at least `horizon_days(…)` long. history : every leaf's
-    daily cost, no unknown days. recent, detector, backtest, meta, known_money, meters : see `Snapshot`. billed : (n_leaves, n_days) the history as
-    billed, rows as in `history`, where its last days are expectations; provisional : what those may come to, at least as many as paths.
+    daily cost, no unknown days. recent, detector, backtest, meta, known_money, meters, signs : see `Snapshot`. billed : (n_leaves, n_days) the
+    history as billed, rows as in `history`, where its last days are expectations; provisional : what those may come to, at least as many as paths.
     event_effects : mean money of planned events by day, columns event, unique_id, ds, effect; driver_effects : of drivers, with `driver`.
     threads : how many share the work; the snapshot does not depend on it.
     Node paths are float64 sums of the float32 leaf steps, path by path; node means are sums of leaf means, so that they add up.
@@ -95,6 +96,7 @@ def build_snapshot(
         meters=meters,
         event_effects=_by_step(event_effects, "event", hierarchy, starts),
         driver_effects=_by_step(driver_effects, "driver", hierarchy, starts),
+        signs=signs,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a row of fresh spend should have cost, for any scope and day, in one vectorised pass.
+"""What a row of fresh spend should have cost and how strange it is, for any scope and day, in one vectorised pass.
 
 Where the expectation comes from, by row (`basis`):
 - forecast: the snapshot's predictive distribution of that scope and day;
@@ -6,6 +6,8 @@ Where the expectation comes from, by row (`basis`):
 - history: a day up to the cutoff, by what was expected from the days before it, with what is dated: schedules, one-offs, recurring items;
 - recent: a scope finer than a leaf, by the same one-step expectation over its recent charge lines;
 - parent: a value that never occurred; the row is judged by how much its parent would be surprised by that much more.
+
+How strange: money away from that, against the record of its series (`anomalies.snapshot_detector`).
 """
 
 from __future__ import annotations
@@ -18,38 +20,43 @@ from numpy.typing import NDArray
 
 from forecast.anomalies.expectation import transform_constant
 from forecast.anomalies.known_money import moved_by
-from forecast.anomalies.snapshot_detector import DetectorState, next_days, score_by_expectation, score_by_quantiles
-from forecast.anomalies.threshold import score_of, surprise_size
-from forecast.errors import UnknownScopeError
+from forecast.anomalies.snapshot_detector import DetectorState, deviations, next_days, score_by_expectation, score_by_quantiles
+from forecast.anomalies.threshold import score_of
 from forecast.snapshot import QUANTILES, Snapshot
 from forecast.spend.completeness import benefit_of_doubt
-from forecast.spend.hierarchy import COMPANY
 from forecast.spend.provisional import Watermarks
-from forecast.spend.scope import Clause, Scope
+from forecast.spend.scope import Scope
 from forecast.workflows.dated_money import dated_money
 from forecast.workflows.event_doubt import event_doubt
-from forecast.workflows.records import series_name
-from forecast.workflows.shares import RecentSpend, recent_spend
+from forecast.workflows.replayed_series import replayed_series, series_records
+from forecast.workflows.row_places import Place, places_of
+from forecast.workflows.shares import recent_spend
 from forecast.workflows.summary import quantiles_of
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 _MEDIAN = QUANTILES.index(0.5)
 
 
 @dataclass(frozen=True)
 class RowAnswers:
-    """Arrays of (m,). lower, upper : 2.5 % and 97.5 % quantiles. basis : where the expectation came from."""
+    """Arrays of (m,). lower, upper : 2.5 % and 97.5 % quantiles. strength : 1 is as much as the series' record, or the outer 1 % of the forecast.
+    ratio : strength ÷ threshold; score is 0.5 where it is 1. basis : where the expectation came from."""
 
-    expected: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    p_value: NDArray[np.float64]
-    score: NDArray[np.float64]
+    expected: Floats
+    lower: Floats
+    upper: Floats
+    p_value: Floats
+    strength: Floats
+    ratio: Floats
+    score: Floats
     is_anomaly: NDArray[np.bool_]
     basis: NDArray[np.str_]
 
 
 def score_rows(
-    snapshot: Snapshot, scopes: Sequence[Scope], days: NDArray[np.datetime64], costs: NDArray[np.float64], now: np.datetime64 | None = None
+    snapshot: Snapshot, scopes: Sequence[Scope], days: NDArray[np.datetime64], costs: Floats, now: np.datetime64 | None = None
 ) -> RowAnswers:
     """Score m rows; days are datetime64[D] from the first day of history on. Reads the snapshot only, changes nothing.
 
@@ -57,27 +64,19 @@ def score_rows(
     the doubt: what is scored is the plausible final cost that lies nearest to the usual one.
     """
     state = detector_state(snapshot)
-    unique = {scope: number for number, scope in enumerate(dict.fromkeys(scopes))}
-    codes = np.fromiter((unique[scope] for scope in scopes), dtype=np.int64, count=len(scopes))
-    places = [_place(snapshot, scope) for scope in unique]
-    expectation = _Expected.empty(len(codes))
+    places, codes = places_of(snapshot, scopes)
+    found = _Expected.empty(len(codes))
     offset = (days - np.datetime64(snapshot.cutoff, "D")).astype(np.int64)
     order = np.argsort(codes, kind="stable")
     rows_of = np.split(order, np.cumsum(np.bincount(codes, minlength=len(places)))[:-1])
-    finer = [number for number, place in enumerate(places) if place.lines is not None]
-    coarse = [number for number, place in enumerate(places) if place.lines is None]
-    _from_forecast(snapshot, state, places, coarse, rows_of, offset, expectation)
-    _from_history(snapshot, state, places, coarse, rows_of, offset, expectation)
-    _from_lines(snapshot, state, places, finer, rows_of, offset, expectation)
+    finer = [(place, rows) for place, rows in zip(places, rows_of, strict=True) if place.lines is not None]
+    coarse = [(place, rows) for place, rows in zip(places, rows_of, strict=True) if place.lines is None]
+    _set_records(snapshot, state, coarse, offset, found)
+    _from_forecast(snapshot, coarse, offset, found)
+    _from_history(snapshot, state, coarse, offset, found)
+    _from_lines(snapshot, state, finer, offset, found)
     unknown = np.array([place.unknown for place in places], dtype=bool)[codes]
-    return _answers(
-        state,
-        costs,
-        expectation,
-        unknown,
-        _shares_known(snapshot, places, rows_of, days, now),
-        _planned(snapshot, places, coarse, rows_of, days),
-    )
+    return _answers(state, costs, found, unknown, _shares_known(snapshot, places, rows_of, days, now), _planned(snapshot, coarse, days, len(codes)))
 
 
 def detector_state(snapshot: Snapshot) -> DetectorState:
@@ -90,192 +89,115 @@ def detector_state(snapshot: Snapshot) -> DetectorState:
 
 @dataclass
 class _Expected:
-    """Per row either a quantile table or a one-step expectation on the transformed scale."""
+    """Per row its record, and either a quantile table or a one-step expectation on the transformed scale. alone : whether the record is of months."""
 
     by_table: NDArray[np.bool_]
-    tables: NDArray[np.float64]
-    means: NDArray[np.float64]
-    constant: NDArray[np.float64]
-    location: NDArray[np.float64]
-    spread: NDArray[np.float64]
+    tables: Floats
+    means: Floats
+    constant: Floats
+    location: Floats
+    spread: Floats
+    record: Floats
+    alone: NDArray[np.bool_]
     basis: NDArray[np.str_]
 
     @classmethod
     def empty(cls, m: int) -> _Expected:
         nan = np.full(m, np.nan)
         return cls(
-            np.zeros(m, dtype=bool), np.zeros((m, len(QUANTILES))), nan.copy(), np.ones(m), nan.copy(), nan.copy(), np.full(m, "history", dtype="<U8")
+            by_table=np.zeros(m, dtype=bool),
+            tables=np.zeros((m, len(QUANTILES))),
+            means=nan.copy(),
+            constant=np.ones(m),
+            location=nan.copy(),
+            spread=nan.copy(),
+            record=np.full(m, np.inf),
+            alone=np.ones(m, dtype=bool),
+            basis=np.full(m, "history", dtype="<U8"),
         )
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where in the snapshot a scope is read: a node, some leaves, or some charge lines. unknown : a part of the scope never occurred."""
-
-    scope: Scope
-    node: int | None
-    leaves: NDArray[np.int64]
-    lines: NDArray[np.bool_] | None
-    unknown: bool
+def _stored(snapshot: Snapshot, state: DetectorState, place: Place) -> int | None:
+    """The row of the detector's arrays that a place has."""
+    if place.node is not None:
+        return state.row.get(snapshot.hierarchy.node_ids[place.node])
+    return state.row.get(snapshot.hierarchy.leaf_ids[int(place.leaves[0])]) if len(place.leaves) == 1 else None
 
 
-@dataclass(frozen=True)
-class _LeafMasks:
-    """(n_leaves,) masks by dimension and value, for thousands of scopes at once."""
-
-    masks: dict[tuple[str, str], NDArray[np.bool_]]
-    row: dict[str, int]
-
-    @classmethod
-    def of(cls, snapshot: Snapshot) -> _LeafMasks:
-        found: _LeafMasks | None = snapshot.__dict__.get("_leaf_masks")
-        if found is None:
-            leaves = snapshot.hierarchy.leaves
-            masks = {(name, str(value)): (leaves[name] == value).to_numpy() for name in leaves.columns for value in leaves[name].unique()}
-            found = snapshot.__dict__["_leaf_masks"] = cls(masks, {name: number for number, name in enumerate(snapshot.hierarchy.leaf_ids)})
-        return found
-
-
-def _place(snapshot: Snapshot, scope: Scope) -> _Place:
-    hierarchy = snapshot.hierarchy
-    node = hierarchy.node_of(scope)
-    if node is not None:
-        return _Place(scope, node, np.zeros(0, dtype=np.int64), None, False)
-    masks = _LeafMasks.of(snapshot)
-    name = series_name(hierarchy, scope)
-    if name is not None:
-        return _Place(scope, None, np.array([masks.row[name]]), None, False)
-    kept: list[Clause] = []
-    mask = np.ones(len(hierarchy.leaves), dtype=bool)
-    recent = recent_spend(snapshot)
-    lines: NDArray[np.bool_] | None = None
-    for clause in scope.clauses:
-        if clause.dimension in hierarchy.dimensions:
-            known = [masks.masks[key] for value in clause.values if (key := (clause.dimension, value)) in masks.masks]
-            if len(known) < len(clause.values):
-                continue
-            inside = np.logical_or.reduce(known)
-            mask &= ~inside if clause.exclude else inside
-        else:
-            matching = _matching(recent, clause)
-            if matching is None:
-                continue
-            lines = matching if lines is None else lines & matching
-        kept.append(clause)
-    unknown = len(kept) < len(scope.clauses)
-    parent = Scope(tuple(kept))
-    if unknown:
-        node = hierarchy.node_of(parent)
-    elif not mask.any():
-        # Each value has occurred, the combination has not: judged as new spend of the first condition's scope.
-        parent, unknown, lines = Scope(scope.clauses[:1]) if scope.clauses[0].dimension in hierarchy.dimensions else Scope(), True, None
-        node = hierarchy.node_of(parent)
-        mask = hierarchy.leaf_mask(parent)
-    if lines is not None:
-        lines = lines & mask[recent.leaf]
-    return _Place(parent, node if lines is None else None, np.flatnonzero(mask), lines, unknown)
+def _set_records(snapshot: Snapshot, state: DetectorState, places: Sequence[tuple[Place, Rows]], offset: Rows, found: _Expected) -> None:
+    """Records, and what was expected of days of history without what is dated, of the places."""
+    n_days = len(snapshot.history_ds)
+    waiting: list[tuple[Place, Rows]] = []
+    for place, rows in places:
+        stored = _stored(snapshot, state, place)
+        if stored is None:
+            waiting.append((place, rows))
+            continue
+        column = np.minimum(n_days - 1 + offset[rows], n_days)
+        before = column < n_days
+        found.record[rows] = state.record[stored, column]
+        found.constant[rows] = state.constant[stored]
+        found.location[rows[before]] = state.location[stored, column[before]]
+        found.spread[rows[before]] = state.spread[stored, column[before]]
+    if not waiting:
+        return
+    dated = dated_money(snapshot)
+    for (place, rows), series in zip(waiting, replayed_series(snapshot, state, [place.leaves for place, _ in waiting]), strict=True):
+        column = np.minimum(n_days - 1 + offset[rows], n_days)
+        past, at = rows[column < n_days], column[column < n_days]
+        found.record[rows] = series.record[column]
+        found.constant[rows] = series.constant
+        # Stored expectations have the money of schedules and one-offs in them.
+        known = dated.known[np.ix_(place.leaves, at)].sum(axis=0)
+        found.location[past], found.spread[past] = moved_by(series.location[at], series.spread[at], series.constant, known)
 
 
-def _matching(recent: RecentSpend, clause: Clause) -> NDArray[np.bool_] | None:
-    try:
-        return recent.matches(clause)
-    except UnknownScopeError:
-        return None
-
-
-def _from_forecast(
-    snapshot: Snapshot,
-    state: DetectorState,
-    places: Sequence[_Place],
-    numbers: Sequence[int],
-    rows_of: Sequence[NDArray[np.int64]],
-    offset: NDArray[np.int64],
-    found: _Expected,
-) -> None:
+def _from_forecast(snapshot: Snapshot, places: Sequence[tuple[Place, Rows]], offset: Rows, found: _Expected) -> None:
     daily = int(((snapshot.ends - snapshot.starts).astype(np.int64) == 1).sum())
     step = offset - 1
     beyond = step >= daily
     # A day after the last daily step is read from the same weekday of the last daily week.
     week = min(7, daily)
     step = np.where(beyond, daily - week + (step - daily) % week, step)
-    for number in numbers:
-        rows = rows_of[number]
-        rows = rows[offset[rows] > 0]
-        if not len(rows):
-            continue
-        place = places[number]
+    ahead = [(place, kept) for place, rows in places if len(kept := rows[offset[rows] > 0])]
+    nodes = [(place.node, rows) for place, rows in ahead if place.node is not None]
+    if nodes:
+        rows = np.concatenate([rows for _, rows in nodes])
+        node = np.repeat([node for node, _ in nodes], [len(rows) for _, rows in nodes])
+        found.tables[rows], found.means[rows] = snapshot.node_quantiles[node, step[rows]], snapshot.node_means[node, step[rows]]
+    for place, rows in ahead:
         found.by_table[rows] = True
         found.basis[rows] = np.where(beyond[rows], "beyond", "forecast")
-        if place.node is not None:
-            found.tables[rows] = snapshot.node_quantiles[place.node, step[rows]]
-            found.means[rows] = snapshot.node_means[place.node, step[rows]]
-            continue
-        wanted, inverse = np.unique(step[rows], return_inverse=True)
-        samples = np.zeros((len(wanted), snapshot.n_paths))
-        for leaf in place.leaves:
-            samples += snapshot.leaf_paths[leaf, wanted]
-        found.tables[rows] = quantiles_of(samples, QUANTILES)[inverse]
-        found.means[rows] = samples.mean(axis=1)[inverse]
+        if place.node is None:
+            wanted, inverse = np.unique(step[rows], return_inverse=True)
+            samples = np.zeros((len(wanted), snapshot.n_paths))
+            for leaf in place.leaves:
+                samples += snapshot.leaf_paths[leaf, wanted]
+            found.tables[rows], found.means[rows] = quantiles_of(samples, QUANTILES)[inverse], samples.mean(axis=1)[inverse]
 
 
-def _from_history(
-    snapshot: Snapshot,
-    state: DetectorState,
-    places: Sequence[_Place],
-    numbers: Sequence[int],
-    rows_of: Sequence[NDArray[np.int64]],
-    offset: NDArray[np.int64],
-    found: _Expected,
-) -> None:
+def _from_history(snapshot: Snapshot, state: DetectorState, places: Sequence[tuple[Place, Rows]], offset: Rows, found: _Expected) -> None:
     n_days = len(snapshot.history_ds)
-    dated = dated_money(snapshot)
-    replayed: list[tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
-    past = [(places[number], rows) for number in numbers if len(rows := rows_of[number][offset[rows_of[number]] <= 0])]
-    groups = [snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves for place, _ in past]
-    for (place, rows), (amount, miss_by_day) in zip(past, dated.items(groups), strict=True):
-        column = n_days - 1 + offset[rows]
-        money, miss = amount[column], miss_by_day[column]
-        name = series_name(snapshot.hierarchy, place.scope) or COMPANY
-        stored = state.row.get(name) if place.node is not None or len(place.leaves) == 1 else None
-        if stored is None:
-            # Stored expectations have the money of schedules and one-offs in them.
-            replayed.append((rows, place.leaves, money + dated.known[np.ix_(place.leaves, column)].sum(axis=0), miss))
-            continue
-        constant = state.constant[stored]
-        found.constant[rows] = constant
-        location, spread = state.location[stored, column].astype(np.float64), state.spread[stored, column].astype(np.float64)
-        found.location[rows], found.spread[rows] = moved_by(location, spread, constant, money, miss)
-    if replayed:
-        history = np.stack([dated.learnable[leaves].sum(axis=0) for _, leaves, _, _ in replayed])
-        constants = transform_constant(history)
-        seen, _, _ = next_days(dated.without_items(history), constants, state.smallest_money)
-        for line, (rows, _, money, miss) in enumerate(replayed):
-            column = n_days - 1 + offset[rows]
-            found.constant[rows] = constants[line]
-            location, spread = seen.location[line, column], seen.spread[line, column]
-            found.location[rows], found.spread[rows] = moved_by(location, spread, constants[line], money, miss)
+    past = [(place, kept) for place, rows in places if len(kept := rows[offset[rows] <= 0])]
+    if not past:
+        return
+    for (_, rows), (amount, miss) in zip(past, dated_money(snapshot).items([place.leaves for place, _ in past]), strict=True):
+        at = n_days - 1 + offset[rows]
+        found.location[rows], found.spread[rows] = moved_by(found.location[rows], found.spread[rows], found.constant[rows], amount[at], miss[at])
 
 
-def _from_lines(
-    snapshot: Snapshot,
-    state: DetectorState,
-    places: Sequence[_Place],
-    numbers: Sequence[int],
-    rows_of: Sequence[NDArray[np.int64]],
-    offset: NDArray[np.int64],
-    found: _Expected,
-) -> None:
+def _from_lines(snapshot: Snapshot, state: DetectorState, places: Sequence[tuple[Place, Rows]], offset: Rows, found: _Expected) -> None:
     recent = recent_spend(snapshot)
-    if not numbers or recent.first_day is None:
+    if not places or recent.first_day is None:
         return
     first = int((recent.first_day - np.datetime64(snapshot.cutoff, "D")).astype(np.int64))
     n_days = 1 - first
     column = (recent.day - recent.first_day).astype(np.int64)
-    history = np.stack([_line_sums(column, recent.cost, places[number].lines, n_days) for number in numbers])
+    history = np.stack([_line_sums(column, recent.cost, place.lines, n_days) for place, _ in places])
     constant = transform_constant(history)
     seen, location, spread = next_days(history, constant, state.smallest_money)
-    for line, number in enumerate(numbers):
-        rows = rows_of[number]
+    record = series_records(deviations(history, seen, constant, np.zeros_like(history)), state.floor)
+    for line, (_, rows) in enumerate(places):
         at = offset[rows] - first
         past = (at >= 0) & (at < n_days)
         coming = at >= n_days
@@ -283,16 +205,18 @@ def _from_lines(
         found.location[rows[past]], found.spread[rows[past]] = seen.location[line, at[past]], seen.spread[line, at[past]]
         ahead = (at[coming] - n_days) % 7
         found.location[rows[coming]], found.spread[rows[coming]] = location[line, ahead], spread[line, ahead]
+        found.record[rows[past]], found.record[rows[coming]] = record[line, at[past]], record[line, -1]
+        found.alone[rows] = False
         found.basis[rows] = "recent"
 
 
-def _line_sums(column: NDArray[np.int64], cost: NDArray[np.float64], lines: NDArray[np.bool_] | None, n_days: int) -> NDArray[np.float64]:
+def _line_sums(column: Rows, cost: Floats, lines: NDArray[np.bool_] | None, n_days: int) -> Floats:
     return np.bincount(column[lines], weights=cost[lines], minlength=n_days)[:n_days].astype(np.float64)
 
 
 def _shares_known(
-    snapshot: Snapshot, places: Sequence[_Place], rows_of: Sequence[NDArray[np.int64]], days: NDArray[np.datetime64], now: np.datetime64 | None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    snapshot: Snapshot, places: Sequence[Place], rows_of: Sequence[Rows], days: NDArray[np.datetime64], now: np.datetime64 | None
+) -> tuple[Floats, Floats] | None:
     """(m,) lower and upper share of each row's final cost that may be known by `now`; None where nothing is known of how bills come in."""
     if snapshot.watermarks is None:
         return None
@@ -300,30 +224,24 @@ def _shares_known(
     ages = marks.ages(days, now)
     low, high = np.ones(len(days)), np.ones(len(days))
     for place, rows in zip(places, rows_of, strict=True):
-        if len(rows):
-            leaves = snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves
-            low[rows], high[rows] = marks.shares(sources_of(snapshot, leaves), ages[rows])
+        low[rows], high[rows] = marks.shares(sources_of(snapshot, place.leaves), ages[rows])
     return low, high
 
 
-def _planned(
-    snapshot: Snapshot, places: Sequence[_Place], numbers: Sequence[int], rows_of: Sequence[NDArray[np.int64]], days: NDArray[np.datetime64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+def _planned(snapshot: Snapshot, places: Sequence[tuple[Place, Rows]], days: NDArray[np.datetime64], m: int) -> tuple[Floats, Floats] | None:
     """(m,) least and most that planned events may have added to each row's cost; None where none is known."""
     doubt = event_doubt(snapshot)
     if not doubt.events:
         return None
-    low, high = np.zeros(len(days)), np.zeros(len(days))
-    for number in numbers:
-        place, rows = places[number], rows_of[number]
-        rows = rows[days[rows] <= doubt.last]
-        if len(rows):
-            leaves = snapshot.hierarchy.members[place.node] if place.node is not None else place.leaves
-            low[rows], high[rows] = doubt.between(leaves, days[rows])
+    low, high = np.zeros(m), np.zeros(m)
+    for place, rows in places:
+        here = rows[days[rows] <= doubt.last]
+        if len(here):
+            low[here], high[here] = doubt.between(place.leaves, days[here])
     return low, high
 
 
-def sources_of(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float] | None:
+def sources_of(snapshot: Snapshot, leaves: Rows) -> dict[str, float] | None:
     """Parts that sources have in the recent spend of some leaves (row numbers); None where leaves do not tell."""
     if "provider" not in snapshot.hierarchy.dimensions:
         return None
@@ -337,13 +255,12 @@ def sources_of(snapshot: Snapshot, leaves: NDArray[np.int64]) -> dict[str, float
 
 def _answers(
     state: DetectorState,
-    costs: NDArray[np.float64],
+    costs: Floats,
     found: _Expected,
     unknown: NDArray[np.bool_],
-    shares: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
-    planned: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    shares: tuple[Floats, Floats] | None,
+    planned: tuple[Floats, Floats] | None,
 ) -> RowAnswers:
-    m = len(costs)
     usual = np.where(found.by_table, found.tables[:, _MEDIAN], found.constant * np.sinh(found.location))
     # Spend that never was is judged as so much more of its parent.
     judged = np.where(unknown, np.nan_to_num(usual) + costs, costs)
@@ -352,27 +269,31 @@ def _answers(
     if planned is not None:
         # Of what an event may have done, as much counts as makes the day most usual.
         judged = np.where(np.isnan(usual), judged, np.clip(usual, judged - planned[1], judged - planned[0]))
-    expected, lower, upper, p_value = (np.full(m, np.nan) for _ in range(4))
+    expected, lower, upper, strength, p_value = (np.full(len(costs), np.nan) for _ in range(5))
     for by_table in (True, False):
         here = found.by_table == by_table
         if not here.any():
             continue
+        record = found.record[here]
         scores = (
-            score_by_quantiles(state, judged[here], found.means[here], found.tables[here], QUANTILES)
+            score_by_quantiles(state, judged[here], found.means[here], found.tables[here], QUANTILES, record)
             if by_table
-            else score_by_expectation(state, judged[here], found.constant[here], found.location[here], found.spread[here])
+            else score_by_expectation(
+                state, judged[here], found.constant[here], found.location[here], found.spread[here], record, alone=found.alone[here]
+            )
         )
-        expected[here], lower[here], upper[here], p_value[here] = scores.expected, scores.lower, scores.upper, scores.p_value
+        expected[here], lower[here], upper[here] = scores.expected, scores.lower, scores.upper
+        strength[here], p_value[here] = scores.strength, scores.p_value
     upper = np.where(unknown, np.maximum(upper - usual, 0.0), upper)
     expected, lower = np.where(unknown, 0.0, expected), np.where(unknown, 0.0, lower)
-    sizes = surprise_size(p_value)
-    enough = np.abs(judged - np.where(unknown, np.nan_to_num(usual), np.nan_to_num(expected))) >= state.smallest_money
     return RowAnswers(
         expected,
         lower,
         upper,
         p_value,
-        score_of(sizes, state.threshold),
-        (sizes >= state.threshold) & enough,
+        strength,
+        strength / state.strength,
+        score_of(strength, state.strength),
+        strength >= state.strength,
         np.where(unknown, "parent", found.basis),
     )

@@ -6,29 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.budgets.budget import Budget
-from forecast.budgets.conversion import amount_in, conversion
-from forecast.budgets.occurrence import occurrence
-from forecast.budgets.overrun import expected_overrun, overrun_probability
-from forecast.errors import InputError, PlanError, UnknownScopeError
-from forecast.scenarios.effects import Effects, Reach
-from forecast.scenarios.levers import MOVE_SHARE, Lever
+from forecast.errors import PlanError
+from forecast.scenarios.bins import Wanted
+from forecast.scenarios.blocks import Changes
+from forecast.scenarios.effects import Effects
 from forecast.scenarios.plan import Plan, parse_plan
+from forecast.scenarios.spending import Spending
 from forecast.snapshot import Snapshot
 from forecast.spend.currency import Rates
-from forecast.spend.dimensions import parse_dimensions
+from forecast.spend.dimensions import UNKNOWN, parse_dimensions
 from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
-from forecast.spend.hierarchy import sum_rows
 from forecast.spend.periods import Granularity, Period, split
-from forecast.spend.scope import Scope
-from forecast.workflows.company_days import day_shares
-from forecast.workflows.finer import split_leaves
-from forecast.workflows.readings import Reading, read_groups, read_scope
-from forecast.workflows.shares import recent_spend
+from forecast.spend.prices import PriceTable
+from forecast.workflows.readings import Reading, narrowed, read_groups, read_scope
+from forecast.workflows.scenario_world import scenario_world
 from forecast.workflows.summary import distribution, heading
+from forecast.workflows.whatif_budgets import budget_cases
+from forecast.workflows.whatif_budgets import meant_budget as meant_budget
+from forecast.workflows.whatif_figures import break_even, decomposition, energy, unit_costs, volume_change
+from forecast.workflows.whatif_levers import LoweredLevers, lever_answer, lower_levers, overlaps
+from forecast.workflows.whatif_waterfall import waterfall
+
+Floats = NDArray[np.float64]
 
 
 def whatif_answer(
@@ -40,13 +42,17 @@ def whatif_answer(
     granularity: Granularity | None = None,
     calendar: FiscalCalendar = CALENDAR_YEAR,
     rates: Rates | None = None,
+    prices: PriceTable | None = None,
+    with_waterfall: bool = True,
 ) -> dict[str, Any]:
     """Baseline, scenario and delta of a plan, by group and period, by lever, and what it does to budgets.
 
     plan : a Plan, or what `parse_plan` reads. group_by : leaf dimensions of the rows; by default the team, where leaves have one.
     granularity : calendar buckets of the rows; by default one row a group for all of the plan's days. Deltas are computed path by path;
-    levers' deltas are what each adds in its turn, and their means add up to the mean delta. Days that are over are never changed.
-    budgets : of those that repeat the occurrence that the plan begins in is meant; rates : for those in another currency.
+    levers' deltas are what each adds in its turn, and their means add up to the mean delta; `waterfall` shares it out whatever the order.
+    Days that are over are never changed. budgets : of those that repeat the occurrence that the plan begins in is meant; rates : for those in
+    another currency, and for levers on one; prices : list prices, for levers that need one. with_waterfall : without it `waterfall` and the
+    levers' `share_of_delta` are None, which takes about half the time.
     A lever on a scope finer than a leaf acts on the leaf's recent share of it (`derived: "share"` on the lever).
     Raises PlanError naming the lever and the field; OutsideHorizonError beyond the horizon.
     """
@@ -55,16 +61,36 @@ def whatif_answer(
     snapshot.check_visible(plan.period)
     names = _group_names(snapshot, plan, group_by)
     buckets = [plan.period] if granularity is None else split(plan.period, granularity, calendar)
-    warnings: list[str] = []
-    reaches = [_reach(snapshot, lever, number) for number, lever in enumerate(plan.levers)]
-    warnings.extend(_overlaps(plan.levers, reaches))
-    stages = _stages(snapshot, plan, reaches)
-    final = stages[-1]
-    inside = snapshot.hierarchy.leaf_mask(plan.scope)
+    world, spending = scenario_world(snapshot, plan.period, rates=rates, prices=prices)
+    levers = lower_levers(plan.levers, world)
+    inside = levers.inside(plan.scope, snapshot.hierarchy.leaf_mask(plan.scope))
+    final, stages = _stages(levers, spending, inside)
     baseline = read_scope(snapshot, plan.scope, plan.period)
     totals = baseline.totals()
-    delta = _delta(snapshot, final.change(inside), final.days, plan.period)
-    answer = {
+
+    rows = _Rows(snapshot, plan, names, buckets, levers)
+    cases = budget_cases(snapshot, [meant_budget(snapshot, budget, plan.period, calendar) for budget in budgets], levers, world.days, rates)
+    every_day = np.zeros(world.n_days, dtype=np.int64)
+    wanted = [Wanted(stages, every_day), Wanted(stages[-1:], np.arange(world.n_days), world.n_days)]
+    wanted += [Wanted([final.change(mask)], rows.bins(world.days), len(buckets)) for mask in rows.masks]
+    wanted += [case.wanted(final) for case in cases]
+    in_turn, by_day, *others = spending.totals(wanted)
+    of_rows, of_budgets = others[: len(rows.masks)], others[len(rows.masks) :]
+
+    delta = in_turn[-1, 0]
+    shared = waterfall(levers, spending, inside, int(world.seed), float(delta.mean())) if with_waterfall else None
+    volume = volume_change(levers, spending, inside)
+    answers = []
+    turn_of = {number: turn for turn, number in enumerate(levers.order)}
+    for number in range(len(plan.levers)):
+        turn = turn_of[number]
+        added = in_turn[turn, 0] - (in_turn[turn - 1, 0] if turn else 0.0)
+        share = None if shared is None else shared.means[number]
+        answers.append({**lever_answer(levers, number), "delta": distribution(added), "share_of_delta": share})
+    warnings = overlaps(levers)
+    if plan.period.start <= snapshot.cutoff:
+        warnings.append(f"days up to the cutoff {snapshot.cutoff.isoformat()} are over and not changed")
+    return {
         **heading(snapshot, plan.scope, plan.period),
         "name": plan.name,
         "spent": baseline.spent,
@@ -72,15 +98,16 @@ def whatif_answer(
         "scenario": distribution(totals + delta),
         "delta": distribution(delta),
         "probability_cheaper": float(np.mean(delta < 0)),
-        "rows": _rows(snapshot, plan, names, buckets, final),
-        "levers": _lever_answers(snapshot, plan, stages, inside),
-        "budgets": [_budget_answer(snapshot, meant_budget(snapshot, budget, plan.period, calendar), final, rates) for budget in budgets],
+        "rows": rows.answers(of_rows),
+        "levers": answers,
+        "waterfall": None if shared is None else shared.describe([lever.title for lever in plan.levers]),
+        "decomposition": decomposition(levers, spending, inside, volume, float(delta.mean())),
+        "budgets": [case.answer(after[0]) for case, after in zip(cases, of_budgets, strict=True)],
+        "unit_costs": unit_costs(levers, spending, inside, stages[-1], volume),
+        "energy": energy(levers, spending, inside, volume),
+        "break_even": break_even(by_day[0], world.days) if plan.levers else None,
         "warnings": warnings,
     }
-    first = snapshot.cutoff.isoformat()
-    if plan.period.start <= snapshot.cutoff:
-        warnings.append(f"days up to the cutoff {first} are over and not changed")
-    return answer
 
 
 def _group_names(snapshot: Snapshot, plan: Plan, group_by: tuple[str, ...] | None) -> tuple[str, ...]:
@@ -94,204 +121,55 @@ def _group_names(snapshot: Snapshot, plan: Plan, group_by: tuple[str, ...] | Non
     return names
 
 
-def _stages(snapshot: Snapshot, plan: Plan, reaches: Sequence[Reach]) -> list[Effects]:
-    """The map after no lever, after the first, and so on; on the plan's days that are to come."""
-    first = max(np.datetime64(plan.period.start, "D"), np.datetime64(snapshot.first_open_day, "D"))
-    days = np.arange(first, max(np.datetime64(plan.period.end, "D"), first))
-    stages = [Effects(days)]
-    for lever, reach in zip(plan.levers, reaches, strict=True):
-        after = stages[-1].copy()
-        after.apply(lever, reach)
-        stages.append(after)
-    return stages
+def _stages(levers: LoweredLevers, spending: Spending, inside: NDArray[np.bool_]) -> tuple[Effects, list[Changes]]:
+    """The map after all levers, and what has changed inside the scope after the first, the first two, and so on; one empty one without levers."""
+    effects = levers.start(spending)
+    stages: list[Changes] = []
+    for number in levers.order:
+        effects.apply(levers.lowered[number].primitives)
+        stages.append(effects.change(inside))
+    return effects, stages or [{}]
 
 
-def _rows(snapshot: Snapshot, plan: Plan, names: tuple[str, ...], buckets: Sequence[Period], final: Effects) -> list[dict[str, Any]]:
-    found = []
-    for reading in read_groups(snapshot, plan.scope, names, plan.period):
-        change = final.change(snapshot.hierarchy.leaf_mask(reading.scope))
-        samples = reading.buckets(buckets) if len(buckets) > 1 else reading.totals()[None, :]
-        for number, bucket in enumerate(buckets):
-            delta = _delta(snapshot, change, final.days, bucket)
-            found.append(
-                {
-                    "group": reading.group,
-                    "start": bucket.start.isoformat(),
-                    "end": bucket.end.isoformat(),
-                    "baseline": distribution(samples[number]),
-                    "scenario": distribution(samples[number] + delta),
-                    "delta": distribution(delta),
-                }
-            )
-    return found
+class _Rows:
+    """Groups × buckets of an answer; groups that only a lever brings have a baseline of nothing."""
 
+    def __init__(self, snapshot: Snapshot, plan: Plan, names: tuple[str, ...], buckets: Sequence[Period], levers: LoweredLevers) -> None:
+        self.buckets, self.n_paths = buckets, snapshot.n_paths
+        self.readings: list[Reading | None] = list(read_groups(snapshot, plan.scope, names, plan.period))
+        self.groups = [reading.group for reading in self.readings if reading is not None]
+        self.masks = [levers.inside(reading.scope, snapshot.hierarchy.leaf_mask(reading.scope)) for reading in self.readings if reading is not None]
+        nothing = np.zeros(len(snapshot.hierarchy.leaves), dtype=bool)
+        for values in levers.virtual:
+            group = {name: values.get(name, UNKNOWN) for name in names}
+            if group not in self.groups and levers.inside(plan.scope, nothing)[levers.world.n_leaves + levers.virtual.index(values)]:
+                self.groups.append(group)
+                self.readings.append(None)
+                self.masks.append(levers.inside(narrowed(plan.scope, group), nothing))
 
-def _lever_answers(snapshot: Snapshot, plan: Plan, stages: Sequence[Effects], inside: NDArray[np.bool_]) -> list[dict[str, Any]]:
-    changes = [stage.change(inside) for stage in stages]
-    found = []
-    for number, lever in enumerate(plan.levers):
-        added = _difference(changes[number + 1], changes[number])
-        answer = {**lever.as_dict(), "delta": distribution(_delta(snapshot, added, stages[0].days, plan.period))}
-        if any(name not in snapshot.hierarchy.dimensions for name in (*lever.scope.dimensions, *(lever.to.dimensions if lever.to else ()))):
-            answer["derived"] = "share"
-        found.append(answer)
-    return found
+    def bins(self, days: NDArray[np.datetime64]) -> NDArray[np.int64]:
+        starts = np.array([bucket.start for bucket in self.buckets], dtype="datetime64[D]")
+        return (np.searchsorted(starts, days, side="right") - 1).astype(np.int64)
 
-
-def meant_budget(snapshot: Snapshot, budget: Budget, period: Period, calendar: FiscalCalendar) -> Budget:
-    """The occurrence of a repeating budget that a plan for `period` is first about; its days that are over cannot be planned."""
-    return occurrence(budget, max(period.start, snapshot.first_open_day), calendar)
-
-
-def _budget_answer(snapshot: Snapshot, budget: Budget, final: Effects, rates: Rates | None) -> dict[str, Any]:
-    """A budget's overrun probability without and with the plan; None after it where the budget is finer than a leaf."""
-    answer: dict[str, Any] = {
-        "id": budget.id,
-        "name": budget.name,
-        "scope": str(budget.scope),
-        "start": budget.start.isoformat(),
-        "end": budget.end.isoformat(),
-        "amount": budget.amount,
-        "overrun_probability_before": None,
-        "overrun_probability_after": None,
-        "expected_overrun_before": None,
-        "expected_overrun_after": None,
-    }
-    if budget.cost != snapshot.cost:
-        return {**answer, "warning": f"the budget counts {budget.cost} cost, the forecast {snapshot.cost}"}
-    try:
-        converted = conversion(budget, snapshot.currency, snapshot.cutoff, rates)
-        reading: Reading = read_scope(snapshot, budget.scope, budget.period)
-    except InputError as error:
-        return {**answer, "warning": str(error)}
-    amount = answer["amount"] = amount_in(budget, converted)
-    if converted is not None:
-        answer["converted"] = converted.describe()
-    totals = reading.totals()
-    answer["overrun_probability_before"] = overrun_probability(0.0, totals, amount)
-    answer["expected_overrun_before"] = expected_overrun(totals, amount)
-    if reading.derived:
-        return {**answer, "warning": "the budget's scope is finer than a leaf, which scenarios are computed for"}
-    after = totals + _delta(snapshot, final.change(snapshot.hierarchy.leaf_mask(budget.scope)), final.days, budget.period)
-    answer["overrun_probability_after"] = overrun_probability(0.0, after, amount)
-    answer["expected_overrun_after"] = expected_overrun(after, amount)
-    return answer
-
-
-def _delta(snapshot: Snapshot, change: Mapping[int, NDArray[np.float64]], days: NDArray[np.datetime64], period: Period) -> NDArray[np.float64]:
-    """(n_paths,) change of a period's total. change : source leaf → (n_days,) change per unit of its baseline."""
-    total = np.zeros(snapshot.n_paths)
-    wanted = (days >= np.datetime64(period.start, "D")) & (days < np.datetime64(period.end, "D"))
-    if not change or not wanted.any():
-        return total
-    cut = None if snapshot.midnights is None else day_shares(snapshot, snapshot.midnights, days[wanted])
-    step = np.searchsorted(snapshot.starts, days, side="right") - 1
-    length = (snapshot.ends - snapshot.starts).astype(np.int64)[step]
-    touched = step[wanted] if cut is None else np.flatnonzero(cut.any(axis=0))
-    first, last = int(touched.min()), int(touched.max()) + 1
-    alike: dict[bytes, list[int]] = {}
-    for source, by_day in change.items():
-        alike.setdefault(by_day.tobytes(), []).append(source)
-    for sources in alike.values():
-        # A day of a month-long step is an even part of it.
-        own = change[sources[0]]
-        if cut is not None:
-            per_step = own[wanted] @ cut[:, first:last]
-        else:
-            per_step = np.bincount(step[wanted] - first, weights=(own / length)[wanted], minlength=last - first).astype(np.float64)
-        total += per_step @ _sum_of(snapshot, np.array(sorted(sources), dtype=np.int64), slice(first, last))
-    return total
-
-
-def _sum_of(snapshot: Snapshot, leaves: NDArray[np.int64], steps: slice) -> NDArray[np.float64]:
-    """(n_steps, n_paths) sum of some leaves; read from a node where they are one."""
-    nodes: dict[bytes, int] | None = snapshot.__dict__.get("_node_of_members")
-    if nodes is None:
-        nodes = {members.astype(np.int64).tobytes(): number for number, members in enumerate(snapshot.hierarchy.members)}
-        snapshot.__dict__["_node_of_members"] = nodes
-    node = nodes.get(leaves.tobytes())
-    if node is not None:
-        return snapshot.node_paths[node, steps].astype(np.float64)
-    return sum_rows(snapshot.leaf_paths[:, steps], leaves)
-
-
-def _difference(after: Mapping[int, NDArray[np.float64]], before: Mapping[int, NDArray[np.float64]]) -> dict[int, NDArray[np.float64]]:
-    found = {}
-    for source in {**after, **before}:
-        change = after.get(source, 0.0) - before.get(source, 0.0)
-        if np.any(change):
-            found[source] = np.asarray(change, dtype=np.float64)
-    return found
-
-
-def _reach(snapshot: Snapshot, lever: Lever, number: int) -> Reach:
-    """The leaves that a lever touches; raises PlanError for values that never occurred and for scopes without spend."""
-    leaves, parts = _parts(snapshot, lever.scope, f"levers[{number}].scope")
-    if lever.type != MOVE_SHARE or lever.to is None:
-        return Reach(leaves, parts)
-    field = f"levers[{number}].to"
-    _parts(snapshot, lever.to, field)
-    hierarchy = snapshot.hierarchy
-    target = Scope(tuple(clause for clause in lever.to.clauses if clause.dimension in hierarchy.dimensions))
-    there = hierarchy.leaf_mask(target)
-    if len(target.clauses) == len(lever.to.clauses):
-        # Spend that is there already does not move; without this its price would change.
-        leaves, parts = leaves[~there[leaves]], parts[~there[leaves]]
-        if not len(leaves):
-            raise PlanError(
-                f"levers[{number}]: all of the scope {str(lever.scope)!r} is in {str(lever.to)!r} already",
-                field=field,
-                got=str(lever.to),
-                allowed="a place outside the scope",
-            )
-    means = np.asarray(snapshot.expected_history[:, -28:].mean(axis=1))
-    values = target.as_values() or {}
-    return Reach(leaves, parts, {int(leaf): _destination(hierarchy.leaves, int(leaf), values, there, means) for leaf in leaves})
-
-
-def _parts(snapshot: Snapshot, scope: Scope, field: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    try:
-        leaves = np.flatnonzero(snapshot.hierarchy.leaf_mask(scope))
-        parts = np.ones(len(leaves))
-        if not snapshot.hierarchy.covers(scope):
-            split_up = split_leaves(snapshot, recent_spend(snapshot), scope, ())
-            parts = np.array([sum(share for _, share in split_up.mean_shares(int(leaf))) for leaf in leaves])
-            leaves, parts = leaves[parts != 0], parts[parts != 0]
-    except UnknownScopeError as error:
-        raise PlanError(f"{field}: {error}", field=field, got=error.got, allowed=error.allowed) from None
-    if not len(leaves):
-        raise PlanError(f"{field}: no spend has ever had all of {scope}", field=field, got=str(scope), allowed="a scope with spend")
-    return leaves, parts
-
-
-def _destination(
-    leaves: pd.DataFrame, leaf: int, values: Mapping[str, str], there: NDArray[np.bool_], means: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Where a leaf's spend moves to: the leaf of the same team, stage and workload at the new place; else its like there, by their spend.
-
-    Conditions on what stays the same are dropped from the last dimension on, until some leaf meets the rest.
-    """
-    if not values:
-        return np.array([leaf]), np.ones(1)
-    kept = [name for name in leaves.columns if name not in values]
-    own = leaves.iloc[leaf]
-    for size in range(len(kept), -1, -1):
-        mask = there.copy()
-        for name in kept[:size]:
-            mask &= (leaves[name] == own[name]).to_numpy()
-        rows = np.flatnonzero(mask)
-        if len(rows):
-            break
-    weights = np.maximum(means[rows], 0.0)
-    return rows, weights / weights.sum() if weights.sum() > 0 else np.full(len(rows), 1.0 / len(rows))
-
-
-def _overlaps(levers: Sequence[Lever], reaches: Sequence[Reach]) -> list[str]:
-    """Which levers touch the same spend on the same days: then their order matters to what each is said to do."""
-    found = []
-    for second in range(len(levers)):
-        for first in range(second):
-            a, b = levers[first], levers[second]
-            if a.start < b.end and b.start < a.end and len(np.intersect1d(reaches[first].leaves, reaches[second].leaves)):
-                found.append(f"levers {first} and {second} touch the same spend on the same days; they act in the order given")
-    return found
+    def answers(self, deltas: Sequence[Floats]) -> list[dict[str, Any]]:
+        found = []
+        order = sorted(range(len(self.groups)), key=lambda number: tuple(self.groups[number].values()))
+        for number in order:
+            reading = self.readings[number]
+            if reading is None:
+                samples = np.zeros((len(self.buckets), self.n_paths))
+            else:
+                samples = reading.buckets(self.buckets) if len(self.buckets) > 1 else reading.totals()[None, :]
+            for place, bucket in enumerate(self.buckets):
+                delta = deltas[number][0, place]
+                found.append(
+                    {
+                        "group": self.groups[number],
+                        "start": bucket.start.isoformat(),
+                        "end": bucket.end.isoformat(),
+                        "baseline": distribution(samples[place]),
+                        "scenario": distribution(samples[place] + delta),
+                        "delta": distribution(delta),
+                    }
+                )
+        return found

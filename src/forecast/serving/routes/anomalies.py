@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forecast.errors import InputError
+from forecast.adapters.incident_lists import MOST_IN_A_PAGE, IncidentFilter
+from forecast.adapters.records import Records
+from forecast.adapters.sensitivity_file import load_sensitivity
+from forecast.anomalies.sensitivity import Sensitivity
+from forecast.errors import ConfigError, InputError
 from forecast.serving.answers import AnomaliesAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
@@ -18,7 +23,10 @@ from forecast.snapshot import Snapshot
 from forecast.spend.hierarchy import COMPANY
 from forecast.spend.scope import Clause, Scope, unknown_value
 from forecast.workflows.incident_answers import detections_of, with_kept
+from forecast.workflows.row_keeping import calm_through, over
 from forecast.workflows.spikes import SpendRow, anomaly_answer
+
+ACTIVE = ("open", "acknowledged")
 
 
 async def anomalies(request: Request, body: AnomaliesRequest) -> Response:
@@ -28,12 +36,39 @@ async def anomalies(request: Request, body: AnomaliesRequest) -> Response:
     now = datetime.now(UTC)
 
     def compute() -> bytes:
-        answer = anomaly_answer(snapshot, read_rows(snapshot, body.rows), now=now)
+        rows = read_rows(snapshot, body.rows)
+        answer = anomaly_answer(snapshot, rows, now=now, rules=_rules(stores.settings.sensitivity))
         if body.commit:
-            answer = with_kept(answer, stores.records.put_detections(detections_of(answer), now=now).incidents)
+            kept = stores.records.put_detections(detections_of(answer), now=now).incidents
+            _settle(stores.records, calm_through(snapshot, rows, answer, now), now)
+            answer = with_kept(answer, kept)
         return to_json(answer)
 
     return Response(await stores.run(compute), media_type="application/json")
+
+
+def _rules(path: Path | None) -> Sensitivity:
+    try:
+        return load_sensitivity(path)
+    except InputError as error:
+        # The operator's file, not the caller's rows.
+        raise ConfigError(f"Setting sensitivity cannot be used: {error}") from error
+
+
+def _settle(records: Records, calm: dict[str, datetime], now: datetime) -> None:
+    """Resolve the incidents of calm scopes that are over, as `forecast detect` does."""
+    if not calm:
+        return
+    wanted = IncidentFilter(statuses=ACTIVE, scope=next(iter(calm)) if len(calm) == 1 else "", until=max(calm.values()))
+    found: dict[str, datetime] = {}
+    cursor: str | None = None
+    while True:
+        page = records.incidents(wanted, limit=MOST_IN_A_PAGE, cursor=cursor)
+        found |= over(page.incidents, calm)
+        if (cursor := page.next_cursor) is None:
+            break
+    for through in sorted(set(found.values())):
+        records.settle_incidents(scored_through=through, now=now, only={name for name, end in found.items() if end == through})
 
 
 def read_rows(snapshot: Snapshot, rows: tuple[AnomalyRow, ...]) -> list[SpendRow]:

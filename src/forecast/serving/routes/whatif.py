@@ -16,9 +16,12 @@ from forecast.scenarios.plan import parse_plan
 from forecast.serving.answers import WhatIfAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
-from forecast.serving.responses import answered, rates_for, stores_of
+from forecast.serving.responses import answered, prices_for, rates_for, stores_of
+from forecast.serving.scenario_plans import compared_with
 from forecast.serving.schemas import WhatIfRequest
 from forecast.spend.periods import Period
+from forecast.workflows.scenario_compare import THIS_PLAN, Compared, compare_answer
+from forecast.workflows.scenario_runs import Terms
 from forecast.workflows.whatif import meant_budget, whatif_answer
 
 
@@ -32,15 +35,22 @@ async def whatif(request: Request, body: WhatIfRequest) -> Response:
     stored = await stores.run(stores.records.budgets)
     budgets = touched_budgets([meant_budget(snapshot, budget, period, calendar) for budget in stored], period)
     rates = await stores.run(lambda: rates_for(stores, budgets, snapshot.currency))
+    prices = await stores.run(lambda: prices_for(stores))
+    beside = await compared_with(stores, body.compare_to, plan.period, plan.scope)
     # Budgets and their rates as they are now are part of the key: they may be put anew between two answers.
-    canonical = json.dumps([body.model_dump_json(), repr(budgets), None if rates is None else hash(rates)])
+    canonical = json.dumps([body.model_dump_json(), repr(beside), repr(budgets), None if rates is None else hash(rates)])
 
     def compute() -> dict[str, Any]:
         # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds.
         with np.errstate(over="ignore", invalid="ignore"):
-            answer = whatif_answer(snapshot, plan, budgets, body.group_by, granularity=body.granularity, calendar=calendar, rates=rates)
+            answer = whatif_answer(
+                snapshot, plan, budgets, body.group_by, granularity=body.granularity, calendar=calendar, rates=rates, prices=prices
+            )
         if not all(math.isfinite(answer[name][figure]) for name in ("scenario", "delta") for figure in ("mean", "p10", "p90")):
             raise PlanError("The levers together grow beyond all numbers", field="levers", got=len(plan.levers), allowed="smaller factors")
+        if beside:
+            plans = [Compared(THIS_PLAN, plan), *beside]
+            answer["compare"] = compare_answer(snapshot, plans, budgets, group_by=body.group_by, terms=Terms(calendar, rates, prices))
         return answer
 
     return await answered(stores, "whatif", snapshot, canonical, compute)

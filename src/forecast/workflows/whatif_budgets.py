@@ -1,0 +1,120 @@
+"""What a plan does to budgets: how likely each is overrun, by how much, and on which day it is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.budgets.budget import Budget
+from forecast.budgets.conversion import amount_in, conversion
+from forecast.budgets.occurrence import occurrence
+from forecast.budgets.overrun import expected_overrun, overrun_probability
+from forecast.errors import InputError
+from forecast.scenarios.bins import Wanted
+from forecast.scenarios.effects import Effects
+from forecast.snapshot import Snapshot
+from forecast.spend.currency import Rates
+from forecast.spend.fiscal import FiscalCalendar
+from forecast.spend.periods import Period
+from forecast.workflows.overruns import reading_exhaustion
+from forecast.workflows.readings import Reading, read_scope
+from forecast.workflows.whatif_levers import LoweredLevers
+
+Floats = NDArray[np.float64]
+
+FIGURES = ("overrun_probability", "expected_overrun", "exhaustion_day")
+
+
+def meant_budget(snapshot: Snapshot, budget: Budget, period: Period, calendar: FiscalCalendar) -> Budget:
+    """The occurrence of a repeating budget that a plan for `period` is first about; its days that are over cannot be planned."""
+    return occurrence(budget, max(period.start, snapshot.first_open_day), calendar)
+
+
+@dataclass(frozen=True, eq=False)
+class BudgetCase:
+    """One budget: what is known of it without the plan, and what the plan's figures are to be summed by.
+
+    reading : None where nothing can be said of it. inside : (n_places,) what it counts; None where its scope is finer than a leaf. bins : (n_days,)
+    number of the reading's step that each of the plan's days is in.
+    """
+
+    budget: Budget
+    answer_so_far: dict[str, Any]
+    reading: Reading | None = None
+    inside: NDArray[np.bool_] | None = None
+    bins: NDArray[np.int64] | None = None
+
+    def wanted(self, final: Effects) -> Wanted:
+        if self.reading is None or self.inside is None or self.bins is None:
+            return Wanted([{}], np.zeros(final.n_days, dtype=np.int64))
+        return Wanted([final.change(self.inside)], self.bins, max(len(self.reading.starts), 1))
+
+    def answer(self, delta: Floats) -> dict[str, Any]:
+        """delta : (n_steps, n_paths) of the budget's own days."""
+        if self.reading is None:
+            return self.answer_so_far
+        amount = float(self.answer_so_far["amount"])
+        before = _figures(self.reading, self.budget, amount)
+        after: dict[str, Any] = dict.fromkeys(FIGURES)
+        if self.inside is not None:
+            after = _figures(_with(self.reading, delta), self.budget, amount) if delta.any() else before
+        found = {**self.answer_so_far}
+        for name in FIGURES:
+            found[f"{name}_before"], found[f"{name}_after"] = before[name], after[name]
+        return found
+
+
+def budget_cases(
+    snapshot: Snapshot, budgets: Sequence[Budget], levers: LoweredLevers, days: NDArray[np.datetime64], rates: Rates | None
+) -> list[BudgetCase]:
+    """Each budget; of those that cannot be compared the answer says why."""
+    return [_case(snapshot, budget, levers, days, rates) for budget in budgets]
+
+
+def _case(snapshot: Snapshot, budget: Budget, levers: LoweredLevers, days: NDArray[np.datetime64], rates: Rates | None) -> BudgetCase:
+    answer: dict[str, Any] = {
+        "id": budget.id,
+        "name": budget.name,
+        "scope": str(budget.scope),
+        "start": budget.start.isoformat(),
+        "end": budget.end.isoformat(),
+        "amount": budget.amount,
+        **{f"{name}_{when}": None for name in FIGURES for when in ("before", "after")},
+    }
+    if budget.cost != snapshot.cost:
+        return BudgetCase(budget, {**answer, "warning": f"the budget counts {budget.cost} cost, the forecast {snapshot.cost}"})
+    try:
+        converted = conversion(budget, snapshot.currency, snapshot.cutoff, rates)
+        reading = read_scope(snapshot, budget.scope, budget.period)
+    except InputError as error:
+        return BudgetCase(budget, {**answer, "warning": str(error)})
+    answer["amount"] = amount_in(budget, converted)
+    if converted is not None:
+        answer["converted"] = converted.describe()
+    if reading.derived:
+        return BudgetCase(budget, {**answer, "warning": "the budget's scope is finer than a leaf, which scenarios are computed for"}, reading)
+    step = np.searchsorted(reading.starts, days, side="right") - 1
+    inside = (step >= 0) & (days >= np.datetime64(budget.start, "D")) & (days < np.datetime64(budget.end, "D"))
+    mask = levers.inside(budget.scope, snapshot.hierarchy.leaf_mask(budget.scope))
+    return BudgetCase(budget, answer, reading, mask, np.where(inside, step, -1).astype(np.int64))
+
+
+def _with(reading: Reading, delta: Floats) -> Reading:
+    """The reading with a change of each of its steps; of a step that lies partly in the period the change is that of the part."""
+    return replace(reading, paths=reading.paths + delta / np.where(reading.weights > 0.0, reading.weights, 1.0)[:, None])
+
+
+def _figures(reading: Reading, budget: Budget, amount: float) -> dict[str, Any]:
+    totals = reading.totals()
+    exhausted = reading_exhaustion(reading, budget.period, totals, amount)
+    days = [None if day is None else (budget.start + timedelta(days=day)).isoformat() for day in exhausted.days]
+    return {
+        "overrun_probability": overrun_probability(0.0, totals, amount),
+        "expected_overrun": expected_overrun(totals, amount),
+        "exhaustion_day": dict(zip(("p10", "p50", "p90"), days, strict=True)),
+    }
