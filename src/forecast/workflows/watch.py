@@ -119,7 +119,7 @@ def kind_of(board: Board, group: Sequence[Found]) -> str:
         return "new_spend"
     if first.sign in _NAMES:
         return _NAMES[first.sign]
-    if first.sign == GROWTH or (first.sign in (SPEND, ABOVE, CONSTANT) and first.window >= LONG_WINDOW):
+    if first.sign == GROWTH or (first.sign in (SPEND, ABOVE) and first.window >= LONG_WINDOW):
         return "creeping_growth" if _creeps(board, first.flag) else "level_shift"
     return "spike"
 
@@ -136,7 +136,7 @@ def _creeps(board: Board, flag: Flag) -> bool:
     return bool(ramp > step)
 
 
-_NAMES = {PRICE: "price_change", DUPLICATES: "duplicate_billing"}
+_NAMES = {PRICE: "price_change", DUPLICATES: "duplicate_billing", CONSTANT: "level_shift"}
 
 
 def minimum_of(board: Board, minimum_impact: float | None) -> float:
