@@ -94,7 +94,8 @@ def replayed(
     `adapters.sign_lines` reads it; without it, what the developments add up to. lines : charge lines of days after the cutoff
     (`spikes.anomaly_answer`), for causes. lessons : what people have called normal; each counts from when it was said.
     rules : what is news, by scope.
-    Days are not scored before they are over, nor while a provider of every day that nothing is known of (how its bills come in) has not billed.
+    A day that is not over, or that a provider of every day of which nothing is known (how its bills come in) has not billed, can only be strange
+    upwards: what has come of it is beyond a whole day already. It is not called calm before all of it is there.
     """
     frame = developments[developments["ds"] < pd.Timestamp(until)].sort_values("known_at", kind="stable")
     if as_of is not None:
@@ -111,21 +112,26 @@ def replayed(
     for moment, last in _moments(frame["known_at"].to_numpy().astype("datetime64[us]")):
         costs = came.known(last)
         usable = came.usable(last, moment, set() if marks is None else set(marks.tables))
-        changed = np.flatnonzero(np.abs(costs - before)[:, :usable].max(axis=0, initial=0.0) > change)
+        begun = max(usable, came.begun(last, moment))
+        changed = np.flatnonzero(np.abs(costs - before)[:, :begun].max(axis=0, initial=0.0) > change)
         if usable > scored_to:
             changed = np.union1d(changed, np.arange(scored_to, usable))
         if not len(changed):
             continue
         # What a step does not score is compared with what was known when it was scored.
-        before[:, :usable], scored_to = costs[:, :usable], usable
+        before[:, :begun], scored_to = costs[:, :begun], usable
         when = moment.astype("datetime64[us]").item().replace(tzinfo=UTC)
         known = _of_developments(snapshot, frame[:last]) if bills is None else bills(when)
-        end = np.datetime64(since, "D") + usable
+        end = np.datetime64(since, "D") + begun
         board = board_of(snapshot, known[known["ds"].to_numpy().astype("datetime64[D]") < end], moment, since=np.datetime64(since, "D"))
         first = column_of(board, np.datetime64(since, "D") + max(int(changed[0]) - AROUND, 0))
         after = min(column_of(board, np.datetime64(since, "D") + int(changed[-1]) + 1), len(board.days))
         told = [lesson for lesson in lessons if lesson.said <= when]
-        found = board.flags({sign.name: thresholds.flags(sign) for sign in board.signs}, first, after, thresholds, told, smallest)
+        whole = column_of(board, np.datetime64(since, "D") + usable)
+        flagged = {sign.name: thresholds.flags(sign) for sign in board.signs}
+        for sign in board.signs:
+            flagged[sign.name][:, whole:] &= sign.way[:, whole:] > 0
+        found = board.flags(flagged, first, after, thresholds, told, smallest)
         named = {one.flag.number: one for one in found}
         incidents, _ = incidents_of(
             snapshot,
@@ -138,7 +144,7 @@ def replayed(
             ratios=ratios_of(board, found, thresholds),
         )
         strange = frozenset((str(one.flag.scope), one.flag.day.isoformat()) for one in found)
-        bounds = [str(day) for day in board.days[[first, after - 1]].astype("datetime64[D]")]
+        bounds = [str(board.days[0] + column) for column in (first, min(after, whole) - 1)]
         scored = Scored(frozenset(str(scope) for scope in board.scopes), bounds[0], bounds[1], strange)
         yield Step(
             when,
@@ -225,8 +231,12 @@ class _Bills:
         np.add.at(found, (self.combination[here], self.column[here]), self.change[here])
         return found
 
+    def begun(self, last: int, moment: np.datetime64) -> int:
+        """How many of the days have begun by a moment, up to the last one of which something is known."""
+        return min(int(self.column[:last].max(initial=-1)) + 1, int(np.searchsorted(self.days, moment.astype("datetime64[us]"), side="right")))
+
     def usable(self, last: int, moment: np.datetime64, watched_sources: set[str]) -> int:
-        """How many of the days can be scored: over, and not waiting for the bill of a provider that bills every day."""
+        """How many of the days are there as a whole: over, and not waiting for the bill of a provider that bills every day."""
         column, provider = self.column[:last], self.provider[self.combination[:last]]
         over = max(int(np.searchsorted(self.days + _DAY, moment.astype("datetime64[us]"), side="right")), self._planned(last, moment))
         latest = {str(name): int(column[provider == name].max()) for name in np.unique(provider)}
