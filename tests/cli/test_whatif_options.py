@@ -60,6 +60,16 @@ def test_a_plan_stands_beside_saved_scenarios_and_the_forecast_as_it_is(forecast
     assert "compare" not in forecast("whatif", plan, "--json").document
 
 
+def test_rows_are_shown_by_group_and_month_when_they_are_asked_for(forecast: Commands, plan: Path) -> None:
+    text = forecast("whatif", plan, "--by", "team,service", "--granularity", "month").out
+    assert "Where and when" in text
+    assert "2027-02-01" in text
+    assert "-0.00" not in text
+    rows = forecast("whatif", plan, "--by", "team", "--granularity", "month", "--json").document["rows"]
+    assert {row["start"] for row in rows} == {"2027-01-01", "2027-02-01", "2027-03-01"}
+    assert "Where and when" not in forecast("whatif", plan).out
+
+
 def test_a_goal_is_sought_with_its_bracket_and_curve(forecast: Commands, plan: Path) -> None:
     answer = forecast("whatif", plan, "--goal", GOAL, "--json").document
     assert answer["goal"]["budget"] == "ads-q1"
@@ -76,6 +86,7 @@ def test_a_goal_is_sought_with_its_bracket_and_curve(forecast: Commands, plan: P
         (["--compare", "haf"], "nearest: half"),
         ([word for number in range(11) for word in ("--compare", f"s{number}")], "names 11 scenarios"),
         (["--compare", "half", "--compare", "half"], "'half' twice"),
+        (["--granularity", "fortnight"], "fortnight"),
         (["--goal", "traffic.factor"], "not one that can be read"),
         (["--goal", "traffic.factr 1..2 minimise mean"], "nearest: factor"),
         (["--goal", "trafic.factor 1..2 minimise mean"], "nearest: traffic"),

@@ -140,7 +140,9 @@ def money(value: float | None) -> str:
     """`1,234,568`, with cents where it is less than a hundred; a dash where there is no number."""
     if value is None or not math.isfinite(value):
         return "–"
-    return f"{value:,.0f}" if abs(value) >= 100 or value == 0 else f"{value:,.2f}"
+    # Adding zero makes of the minus zero that rounding leaves a plain one.
+    cents = round(value, 2) + 0.0
+    return f"{cents:,.0f}" if abs(cents) >= 100 or cents == 0 else f"{cents:,.2f}"
 
 
 def percent(value: float | None, digits: int = 1) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -30,6 +31,7 @@ from forecast.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     from forecast.scenarios.plan import Plan
+    from forecast.spend.days import Granularity
     from forecast.spend.fiscal import FiscalCalendar
     from forecast.spend.periods import Period
 
@@ -44,7 +46,7 @@ FiscalOption = Annotated[int | None, typer.Option("--fiscal-start", metavar="MM"
 def register(app: typer.Typer) -> None:
     app.command("predict", epilog="Example: forecast predict --period 2027-Q1 --scope team=search --by service")(predict)
     app.command("quarter", epilog="Example: forecast quarter --by team --fiscal-start 4 --out report.xlsx")(quarter)
-    app.command("whatif", epilog="Example: forecast whatif plan.toml --json")(whatif)
+    app.command("whatif", epilog="Example: forecast whatif plan.toml --by team --granularity month")(whatif)
 
 
 def read_days(period: str | None, start: str | None, end: str | None, calendar: FiscalCalendar, *, option: str = "--period") -> Period:
@@ -83,10 +85,7 @@ def predict(
     as_json: JsonOption = False,
 ) -> None:
     """Forecast the spend of a scope over a period, with quantiles that come from joint paths."""
-    from typing import cast
-
     from forecast.spend.dimensions import parse_dimensions
-    from forecast.spend.periods import Granularity
     from forecast.spend.scope import Scope
     from forecast.workflows.forecasts import forecast_answer
 
@@ -97,7 +96,7 @@ def predict(
         home.snapshot(cost, snapshot_id),
         scope=filtered,
         period=days,
-        granularity=cast(Granularity, granularity),
+        granularity=cast("Granularity", granularity),
         group_by=groups,
         quantiles=wanted,
         calendar=calendar,
@@ -197,6 +196,8 @@ def whatif(
     plan: Annotated[Path, typer.Argument(metavar="PLAN", help="TOML, JSON or YAML: start, end (or period), scope, and levers.")],
     compare: Annotated[list[str] | None, typer.Option(metavar="ID", help="Beside a saved scenario; once for each, base is the forecast.")] = None,
     goal: Annotated[str | None, typer.Option(metavar="TEXT", help="Seek: 'traffic.factor 1..5 while overrun(search-q1) <= 20%'.")] = None,
+    by: Annotated[str | None, typer.Option(metavar="DIMENSIONS", help="Rows for each of these, such as team,service; by default the team.")] = None,
+    granularity: Annotated[str | None, typer.Option(metavar="WORD", help="Rows by day, week, month, quarter or year.")] = None,
     out: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it: .xlsx, .json, or a picture as .svg or .png.")] = None,
     cost: CostOption = "effective",
     snapshot_id: SnapshotOption = None,
@@ -205,10 +206,14 @@ def whatif(
     """Compare a plan with the baseline, path by path: what each lever does, and what that does to budgets."""
     from forecast.adapters.formats.pricing import load_prices, shipped_prices
     from forecast.commands import whatif_options as options
+    from forecast.spend.days import check_granularity
+    from forecast.spend.dimensions import parse_dimensions
     from forecast.workflows.whatif import meant_budget, whatif_answer
 
     home = Home()
     options.check_output(out)
+    if granularity is not None:
+        check_granularity(granularity)
     if goal is not None:
         return options.seek_goal(home, plan, goal, compare, cost, snapshot_id, out, as_json)
     parsed = read_plan(plan, home.settings.calendar)
@@ -217,10 +222,21 @@ def whatif(
     usable = [budget for budget in meant if why_not_usable(budget, snapshot) is None]
     rates = home.rates_for(usable, snapshot.currency)
     prices = shipped_prices() if home.settings.prices is None else load_prices(home.settings.prices)
-    answer = whatif_answer(snapshot, parsed, usable, calendar=home.settings.calendar, rates=rates, prices=prices)
+    groups = None if by is None else parse_dimensions(by)
+    answer = whatif_answer(
+        snapshot,
+        parsed,
+        usable,
+        groups,
+        granularity=cast("Granularity | None", granularity),
+        calendar=home.settings.calendar,
+        rates=rates,
+        prices=prices,
+    )
     answer |= options.compared(home, snapshot, plan, parsed, compare)
     options.write(home, answer, out, snapshot, parsed)
-    return emit(answer, as_json, lambda: options.show(answer, show_whatif))
+    with_rows = by is not None or granularity is not None
+    return emit(answer, as_json, lambda: options.show(answer, partial(show_whatif, with_rows=with_rows)))
 
 
 def read_plan(path: Path, calendar: FiscalCalendar) -> Plan:

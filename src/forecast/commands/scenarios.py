@@ -133,7 +133,7 @@ def run(
     }
     if out is not None:
         write_whatif(answer, out, snapshot, plan, terms)
-    emit(answer, as_json, lambda: show_whatif(answer))
+    emit(answer, as_json, lambda: show_whatif(answer, with_rows=by is not None))
 
 
 @scenario.command("compare", epilog="Example: forecast scenario compare growth growth-and-cheaper base")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from forecast.commands.console import amounts, line, money, origin, percent, table
+from forecast.commands.console import amounts, group_name, line, money, origin, percent, table
 
 _UNITS = {"million_tokens": "a million tokens", "machine_hour": "an hour of a machine"}
 NEXT_TO_NOTHING = 5e-4
 """Relative change of a unit's cost that nobody needs to see."""
 
 
-def show_whatif(answer: Mapping[str, Any]) -> None:
-    """Everything that a person reads of an answer."""
+def show_whatif(answer: Mapping[str, Any], *, with_rows: bool = False) -> None:
+    """Everything that a person reads of an answer. with_rows : groups and periods too, where they were asked for."""
     named = f" · {answer['name']}" if answer.get("name") else ""
     title = f"What if{named}: {answer['start']} to {answer['end']} (exclusive), {answer['currency']}"
     table(title, ["", "mean", "P10", "P50", "P90"], [[name, *amounts(answer[name])] for name in ("baseline", "scenario", "delta")])
+    if with_rows:
+        _show_rows(answer)
     if answer.get("levers"):
         _show_levers(answer)
     if answer.get("budgets"):
@@ -28,6 +30,14 @@ def show_whatif(answer: Mapping[str, Any]) -> None:
     for text in _sentences(answer):
         line(text)
     origin(answer)
+
+
+def _show_rows(answer: Mapping[str, Any]) -> None:
+    rows = [
+        [group_name(row["group"]) or "all", row["start"], money(row["baseline"]["mean"]), money(row["scenario"]["mean"]), *amounts(row["delta"])]
+        for row in answer["rows"]
+    ]
+    table("Where and when", ["", "from", "baseline", "scenario", "change", "P10", "P50", "P90"], rows, left=2)
 
 
 def _show_levers(answer: Mapping[str, Any]) -> None:
