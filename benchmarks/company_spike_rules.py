@@ -53,7 +53,7 @@ class RuleBoard(Board):
 
     @classmethod
     def of(cls, board: Board, rule: Rule) -> RuleBoard:
-        return cls(board.leaves, board.values, board.amounts, board.nodes, board.members, board.first_day, rule)
+        return cls(board.leaves, board.values, board.amounts, board.nodes, board.members, board.first_day, rule=rule)
 
     @cached_property
     def signs(self) -> list[Sign]:

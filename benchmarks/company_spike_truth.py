@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from forecast.anomalies.attribution import Contributor
 from forecast.company.generate import Company
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import LEAF_DIMENSIONS, UNKNOWN
+from forecast.spend.scope import Scope
 from forecast.workflows.board import Found
+from forecast.workflows.lessons import Lesson
 from forecast.workflows.shares import recent_spend
 
 MONTH = 30
@@ -159,6 +161,20 @@ def shared_money(alarm: Alarm, one: Planted) -> float:
     days = {found.flag.day for found in alarm.members if found.flag.day in one.money and agrees(found, one)}
     money = abs(sum(one.money[day] for day in days))
     return money if money >= EXPLAINED * abs(float(alarm.incident["impact"])) else 0.0
+
+
+def real_ones(alarms: Sequence[Alarm], truth: Sequence[Planted]) -> list[Lesson]:
+    """Alarms that some incident explains, as people who look at each of them would confirm it."""
+    real = [alarm for alarm in alarms if any(shared_money(alarm, one) > 0.0 for one in truth)]
+    return [
+        lesson_of(alarm.incident["scope"], alarm.incident["direction"], {one.flag.day: abs(one.flag.impact) for one in alarm.members})
+        for alarm in real
+    ]
+
+
+def lesson_of(scope: Mapping[str, str], way: str, money: Mapping[date, float]) -> Lesson:
+    """What was said of a scope's days, at no time in particular."""
+    return Lesson(Scope.parse({name: value.split("|") for name, value in scope.items()}), 1 if way == "up" else -1, money, datetime.min)
 
 
 def follows(alarm: Alarm, one: Planted) -> bool:

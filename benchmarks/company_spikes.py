@@ -2,8 +2,10 @@
 
 Scenario `company_spikes_v1`: companies of seeds 11 to 30, which nothing was tuned on (8 teams, 548 days, incidents and what looks like them as
 generated, by way of files and the ledger). The last 200 days are scored by the signs of `workflows.board`, with thresholds learnt anew every 50 days
-from what came before (`blind`), as training does daily, at 1, 2 and 4 declared false incidents a month. Beside it `replayed`: the same days with
-the thresholds that a replay of the whole history gives them. An alarm is a merged incident as the product makes it (`spikes.incidents_of`).
+from what came before (`blind`), as training does daily, at 1, 2 and 4 declared false incidents a month. `confirmed`: likewise, but what the replay
+found and was real has been confirmed by people, and does not use up the rate; `adapted`: and thresholds follow the incidents that come within the
+50 days. Beside it `replayed`: the same days with the thresholds that a replay of the whole history gives them. An alarm is a merged incident as the
+product makes it (`spikes.incidents_of`).
 
 Rules on every leaf, in the same run with the same merging, minimum impact and way to a threshold (`company_spike_rules.py`): z-score, interquartile
 range, and percent and money as AWS Cost Anomaly Detection has them. `company_spike_truth.py` says what counts as found, as false, and as the right
@@ -27,7 +29,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -43,12 +45,12 @@ from numpy.typing import NDArray
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.company_spike_rules import RULES, RuleBoard
-from benchmarks.company_spike_truth import Alarm, Verdicts, planted, verdicts
+from benchmarks.company_spike_truth import Alarm, Planted, Verdicts, lesson_of, planted, real_ones, verdicts
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.sign_lines import read_signs
 from forecast.adapters.spend_history import read_history, read_recent
 from forecast.anomalies.incidents import Flag
-from forecast.anomalies.sign_thresholds import Thresholds
+from forecast.anomalies.sign_thresholds import REPLAYED, Thresholds
 from forecast.anomalies.threshold import DAYS_A_MONTH
 from forecast.company.generate import Company, generate
 from forecast.paths import SpendPaths
@@ -56,8 +58,10 @@ from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import LEAF_DIMENSIONS
 from forecast.spend.known_money import known_money
 from forecast.workflows.board import OWN_DAYS, Board, Found
+from forecast.workflows.lessons import Lesson
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
 from forecast.workflows.spikes import incidents_of
+from forecast.workflows.threshold_factor import threshold_factors
 from forecast.workflows.watch import history_board, kind_of, minimum_of, thresholds_of
 
 SCENARIO = "company_spikes_v1"
@@ -115,16 +119,29 @@ def until(board: Board, column: int) -> Board:
     return before
 
 
-def blind_flags(board: Board, declared: float, least: float, scored: int) -> tuple[dict[str, NDArray[np.bool_]], Thresholds]:
+def blind_flags(
+    board: Board,
+    declared: float,
+    least: float,
+    scored: int,
+    confirm: Callable[[Board, Thresholds], Sequence[Lesson]] | None = None,
+    real: Sequence[Lesson] | None = None,
+) -> tuple[dict[str, NDArray[np.bool_]], Thresholds]:
     """Flags of the last `scored` days, by sign over all columns, and the thresholds of their last part: each part has those that all days before it
-    give."""
+    give. confirm : what people confirm of what a board's thresholds find. real : what they confirm as it comes, where thresholds are adapted."""
     n_days = board.values.shape[1]
     flags = {sign.name: np.zeros(sign.strength.shape, dtype=bool) for sign in board.signs}
     thresholds = None
     for first in range(n_days - scored, n_days, STEP):
-        thresholds = thresholds_of(until(board, first), declared, least)
+        before, last = until(board, first), min(first + STEP, n_days)
+        thresholds = thresholds_of(before, declared, least)
+        if confirm is not None:
+            thresholds = thresholds_of(before, declared, least, confirm(before, thresholds))
+        factors = np.ones(last)
+        if real is not None:
+            factors = threshold_factors(until(board, last), thresholds, declared, (first, last), minimum_impact=least, confirmed=real)
         for sign in board.signs:
-            flags[sign.name][:, first : first + STEP] = thresholds.flags(sign)[:, first : first + STEP]
+            flags[sign.name][:, first:last] = (sign.strength[:, :last] >= thresholds.of_sign[sign.name] * factors)[:, first:]
     if thresholds is None:
         raise ValueError(f"no days are scored: got scored = {scored}; allowed is 1 or more")
     return flags, thresholds
@@ -143,6 +160,12 @@ def alarms_of(
     for number, identity in incident_of.items():
         members.setdefault(identity, []).append(named[number])
     return [Alarm(incident, tuple(members[incident["id"]])) for incident in incidents]
+
+
+def confirmed(snapshot: Snapshot, truth: Sequence[Planted], least: float, board: Board, thresholds: Thresholds) -> list[Lesson]:
+    """What people confirm of what thresholds find in a board's last 400 days."""
+    scored = min(board.values.shape[1], REPLAYED)
+    return real_ones(alarms_of(snapshot, board, {sign.name: thresholds.flags(sign) for sign in board.signs}, thresholds, least, scored), truth)
 
 
 def explained(snapshot: Snapshot, board: Board, alarm: Alarm) -> Sequence[Mapping[str, Any]]:
@@ -164,12 +187,17 @@ def judge(seed: int, days: int = DAYS, teams: int = TEAMS, scored: int = SCORED)
     company, snapshot = company_snapshot(seed, days, teams)
     board = history_board(snapshot)
     least = minimum_of(board, None)
-    truth = planted(company, snapshot, board.days[-scored])
+    truth, every = planted(company, snapshot, board.days[-scored]), planted(company, snapshot, board.days[0])
+    real = [lesson_of(one.scope, one.way, one.money) for one in every]
+    confirm = partial(confirmed, snapshot, every, least)
     methods: dict[str, Verdicts] = {}
     for declared in DECLARED:
         flags, thresholds = blind_flags(board, declared, least, scored)
         alarms = alarms_of(snapshot, board, flags, thresholds, least, scored)
         methods[f"signs/blind/{declared:g}"] = verdicts(truth, alarms, partial(explained, snapshot, board), snapshot)
+        for how, follows in (("confirmed", None), ("adapted", real)):
+            flags, thresholds = blind_flags(board, declared, least, scored, confirm, follows)
+            methods[f"signs/{how}/{declared:g}"] = verdicts(truth, alarms_of(snapshot, board, flags, thresholds, least, scored), None, snapshot)
         thresholds = thresholds_of(board, declared, least)
         alarms = alarms_of(snapshot, board, {sign.name: thresholds.flags(sign) for sign in board.signs}, thresholds, least, scored)
         methods[f"signs/replayed/{declared:g}"] = verdicts(truth, alarms, None, snapshot)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from forecast.config import Settings
+from forecast.config import OUTSIDE_SETTINGS, Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "models").rglob("*.md")])
-OUTSIDE_SETTINGS = {"FORECAST_TRACEBACK", "FORECAST_REQUIRE_SERVICES"}
+MISSPELT_ON_PURPOSE = {"FORECAST_FISCAL_STRAT"}
 LONGEST_PAGE = 120
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
@@ -78,7 +78,7 @@ def test_every_setting_is_documented_and_no_other() -> None:
             assert float(rows[f"FORECAST_{name.upper()}"]) == field.default, name
     for other in PAGES:
         named = set(re.findall(r"FORECAST_[A-Z]+(?:_[A-Z]+)*", other.read_text(encoding="utf-8")))
-        assert named <= known | OUTSIDE_SETTINGS, other
+        assert named <= known | {*OUTSIDE_SETTINGS} | MISSPELT_ON_PURPOSE, other
 
 
 def test_every_route_is_documented() -> None:

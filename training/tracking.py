@@ -23,6 +23,7 @@ import pandas as pd
 from forecast.adapters.folders import canonical
 from forecast.config import Settings, hide_password
 from forecast.errors import ConfigError, NotFoundError
+from training.moved_home import bring_artifacts_home
 
 EXPERIMENT = "spend"
 ALIAS = "champion"
@@ -79,6 +80,8 @@ class Tracking:
         if address.startswith("sqlite:///"):
             Path(address.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         try:
+            if settings.mlflow_tracking_uri is None:
+                bring_artifacts_home(Path(address.removeprefix("sqlite:///")), settings.tracking_artifacts, EXPERIMENT)
             self._client = mlflow.MlflowClient(tracking_uri=address, registry_uri=address)
             self._experiment = self._experiment_id(settings)
         except Exception as error:  # MLflow, SQLAlchemy and requests raise their own; the address is what they have in common

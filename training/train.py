@@ -24,6 +24,7 @@ from forecast.adapters.sign_lines import read_signs
 from forecast.adapters.snapshots import SnapshotStore
 from forecast.adapters.spend_history import SpendHistory, read_recent
 from forecast.adapters.spend_meters import read_meters
+from forecast.alerts.feedback import standing
 from forecast.config import Settings
 from forecast.evaluation.backtest import Backtest
 from forecast.evaluation.reliability import coverage_table
@@ -32,6 +33,7 @@ from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import DIMENSIONS
 from forecast.spend.known_money import known_money
 from forecast.spend.zones import UTC
+from forecast.workflows.lessons import confirmed_of
 from forecast.workflows.snapshotting import build_snapshot, horizon_days
 from forecast.workflows.watch import with_sign_thresholds
 from training.backtest import Progress, judge, load_history
@@ -46,6 +48,8 @@ PATHS_OF_MANY = 500
 """Above so many leaves a snapshot holds at most so many paths: its size is a design value."""
 MOST_KNOWN_VALUES = 1000
 KEPT_SNAPSHOTS = 3
+KEPT_FOR_SCENARIOS = 5
+"""So many more snapshots keep their paths, those that saved scenarios were first run on: a plan is held against the forecast it was made on."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +174,9 @@ def train(
             threads=threads,
         )
         del paths
-        draft = with_sign_thresholds(draft, settings.false_alarms_per_month, settings.minimum_impact)
+        said = [entry for entry in records.feedback() if as_of is None or entry.at <= as_of]
+        confirmed = confirmed_of([records.incident(name) for name in standing(said)], said)
+        draft = with_sign_thresholds(draft, settings.false_alarms_per_month, settings.minimum_impact, confirmed)
         snapshot = store.write(draft, created_at=moment)
         del draft
     with timings.step("track"):
@@ -198,7 +204,7 @@ def train(
             )
         )
         current = [found.id for found in records.snapshots() if found.is_current]
-        store.prune(KEPT_SNAPSHOTS, keep_ids=[*current, snapshot.id])
+        store.prune(KEPT_SNAPSHOTS, keep_ids=[*current, snapshot.id, *records.scenario_snapshots(KEPT_FOR_SCENARIOS)])
     with timings.step("risks"):
         tell("keeping the risks of budgets", 0.99)
         notes = [*notes, *keep_risks(settings, records, snapshot, now=moment)]

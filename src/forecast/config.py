@@ -6,8 +6,9 @@ an address, and the keys of an object store are no settings at all, the store's 
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,18 @@ STORES: Mapping[str, str] = {"s3": "s3", "s3a": "s3", "gs": "gs", "abfss": "azur
 
 _SECRET = re.compile(r"secret|token|password|credential|signature|(^|_)sas(_|$)|(access|account|master|storage|encryption)_key")
 
+PREFIX = "FORECAST_"
+OUTSIDE_SETTINGS = ("FORECAST_TRACEBACK", "FORECAST_REQUIRE_SERVICES")
+"""Variables that are no settings and are heard all the same: by the command line, and by the tests."""
+
+_OF_A_CLUSTER = re.compile(r"FORECAST_(SERVICE_(HOST|PORT(_.*)?)|PORT(_\d+_.*)?)")
+"""What Kubernetes puts into every container beside a service that is called forecast."""
+
 
 class Settings(BaseSettings):
     """Where state lives and how large a snapshot is. All paths default to places inside `home`."""
 
-    model_config = SettingsConfigDict(env_prefix="FORECAST_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     home: Path = Field(default=Path(".forecast"), description="folder of all state")
     ledger: str | None = Field(default=None, description="folder or s3://, gs://, abfss:// address of the Delta table")
@@ -190,6 +198,21 @@ def load_settings(**overrides: Any) -> Settings:
         raise ConfigError(
             f'A FORECAST_ variable or forecast.toml cannot be read: {error}; lists are written as JSON, such as ["provider", "team"]'
         ) from None
+
+
+def unheard_variables(names: Iterable[str]) -> list[str]:
+    """One sentence for every FORECAST_ variable among `names` of the environment that nothing listens to, with the nearest that is heard.
+
+    Takes names only, so that no value, which may be a secret, can come into a message.
+    """
+    heard = [*(f"{PREFIX}{name.upper()}" for name in Settings.model_fields), *OUTSIDE_SETTINGS]
+    found = []
+    for name in sorted(names):
+        plain = name.upper()
+        if plain.startswith(PREFIX) and plain not in heard and not _OF_A_CLUSTER.fullmatch(plain):
+            near = difflib.get_close_matches(plain, heard, 1, 0.8)
+            found.append(f"{name} is set and nothing listens to it" + (f"; the nearest setting is {near[0]}" if near else ""))
+    return found
 
 
 def _shown(error: Mapping[str, Any]) -> str:

@@ -45,6 +45,7 @@ class Snapshot:
     event_effects : mean money that each planned event adds to the paths: columns `event` (id), `leaf`, `step` (row numbers), `effect`; None
     where no event touches them. driver_effects : likewise mean money that drivers add by moving away from where they were lately, with `driver`.
     signs : what charge lines say of strange spend, by leaf and day: columns `leaf`, `ds` and those of `anomalies.signs.AMOUNTS`; None where not kept.
+    Where there are lines of single hours also `hours` and `hours_money`, and rows of nodes, numbered after the leaves.
     detector : arrays of the anomaly detector's state (see anomalies/). backtest : the accuracy record. meta : everything else, as JSON data
     (champion, seed, ledger digest, fiscal_start, time_zone where it is not UTC, …).
     """

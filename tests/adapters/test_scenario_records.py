@@ -138,6 +138,21 @@ def test_the_newest_run_is_of_the_newest_version_and_the_latest_cutoff(records: 
     assert records.newest_scenario_runs() == {"growth": rows[0], "exit": rows[2]}
 
 
+def test_snapshots_that_scenarios_are_held_against_are_the_first_ones_of_their_newest_versions(records: Records) -> None:
+    for name in ("growth", "exit"):
+        records.put_scenario(name, PLAN, now=NOW)
+    rows = [run_of("growth", days=1), run_of("growth", days=4), run_of("exit", days=2), run_of("exit", days=3, cost="billed")]
+    for row in rows:
+        records.put_scenario_run(row)
+    assert records.scenario_snapshots(5) == ["03" * 32, "02" * 32, "01" * 32]
+    assert records.scenario_snapshots(2) == ["03" * 32, "02" * 32]
+    records.put_scenario("growth", DEARER, now=NOW)
+    assert records.scenario_snapshots(5) == ["03" * 32, "02" * 32]
+    records.put_scenario_run(run_of("growth", 2, days=4))
+    records.delete_scenario("exit")
+    assert records.scenario_snapshots(5) == ["04" * 32]
+
+
 def test_removing_a_scenario_removes_its_versions_and_runs_and_a_late_run_is_left_out(records: Records) -> None:
     records.put_scenario("growth", PLAN, now=NOW)
     records.put_scenario_run(run_of("growth"))

@@ -16,6 +16,7 @@ from forecast.alerts.spans import Part, moment, within
 from forecast.anomalies import incidents as anomalies
 from forecast.errors import InputError
 from forecast.spend.scope import Scope
+from forecast.workflows.spikes import scope_values
 from tests.alerts.examples import DAY, MONDAY, days, new_key, runaway
 
 NOW = MONDAY + 2 * DAY + timedelta(hours=6)
@@ -37,9 +38,9 @@ def test_new_incident_is_open_and_says_who_opened_it() -> None:
 
 
 def test_identity_is_the_same_as_that_of_the_anomaly_answers() -> None:
-    for scope in ("", "team=search", "service=Vertex AI,team=ads|search,stage!=dev", "team=a\\,b\\=c\\\\d"):
+    for scope in ("", "team=search", "service=Vertex AI,team=ads|search,stage!=dev", "team=a\\,b\\=c\\\\d", "team=a\\|b|c"):
         parsed = Scope.parse(scope)
-        values = {f"{clause.dimension}{'!' if clause.exclude else ''}": "|".join(clause.values) for clause in parsed.clauses}
+        values = scope_values(parsed)
         assert scope_text(values) == str(parsed)
         assert incident_id("spike", "up", values, MONDAY) == anomalies.incident_id("spike", "up", parsed, MONDAY.date())
 

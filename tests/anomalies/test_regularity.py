@@ -39,10 +39,12 @@ def test_steady_growth_stands_out_of_a_steady_series_and_not_of_a_restless_one()
     assert strength[0] > 3.0 > 1.8 > strength[1]
 
 
-def test_machines_that_always_run_are_no_news_and_one_more_is() -> None:
-    constant = np.full((1, DAYS), 200.0)
-    constant[0, 250:] += 80.0
-    found = constant_sign(constant, 10.0)
-    assert (found.strength[0, 30:250] == 0.0).all()
-    assert found.strength[0, 250] == pytest.approx(8.0)
-    assert (found.excess[0, 250], found.window[0, 250], found.way[0, 250]) == (80.0, 7, 1)
+def test_a_new_machine_that_runs_on_unchanged_is_stranger_each_day_and_what_it_took_over_is_not() -> None:
+    constant, days, values = np.zeros((2, DAYS)), np.zeros((2, DAYS)), np.full((2, DAYS), 200.0)
+    age = np.arange(2, 16)
+    constant[:, 250:264], days[:, 250:264] = 80.0, np.minimum(age, 14)
+    values[0, 248:264] += 80.0
+    found = constant_sign(constant, constant * days, values, 10.0)
+    assert found.strength[0, 250:262] == pytest.approx(80.0 / 10.0 * (days[0, 250:262] / 7.0) ** 2)
+    assert (found.excess[0, 255], found.window[0, 255], found.way[0, 255]) == (80.0, 7, 1)
+    assert (found.strength[1] == 0.0).all()

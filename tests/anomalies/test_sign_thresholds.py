@@ -125,3 +125,17 @@ def test_thresholds_survive_as_arrays_and_a_detector_without_them_says_what_to_d
         np.testing.assert_array_equal(again.p_values(sign.name, sign.strength), thresholds.p_values(sign.name, sign.strength))
     with pytest.raises(ArtifactError, match="train again"):
         Thresholds.from_arrays({"threshold": np.array([3.0])})
+
+
+def test_what_is_confirmed_as_real_neither_sets_a_threshold_nor_counts() -> None:
+    signs, real = noise(8), np.zeros((N, DAYS), dtype=bool)
+    real[::6, 50::40] = True
+    loud = [sign_of(sign.name, np.where(real, 40.0, sign.strength)) for sign in signs]
+    plain = fit_thresholds(loud, 4.0, counted)
+    apart = fit_thresholds(
+        loud, 4.0, lambda flagged: counted({name: rows & ~real[:, -rows.shape[1] :] for name, rows in flagged.items()}), dict.fromkeys(SIGNS, real)
+    )
+    quiet = fit_thresholds(signs, 4.0, counted)
+    assert plain.of_sign["spend"] > 1.3 * apart.of_sign["spend"]
+    assert apart.of_sign["spend"] == pytest.approx(quiet.of_sign["spend"], rel=0.2)
+    assert (apart.levels["spend"] < 40.0).sum() >= (plain.levels["spend"] < 40.0).sum()

@@ -8,17 +8,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.anomalies.signs import (
-    ABOVE,
     AMOUNTS,
     DUPLICATES,
     GROWTH,
     MIX,
     NEWCOMERS,
+    OF_NODES,
     PRICE,
     SIGNS,
     SPEND,
     Sign,
     above_sign,
+    hours_above_sign,
     leaf_signs,
     usual,
     usual_day,
@@ -39,14 +40,16 @@ def company(seed: int = 0, n_days: int = DAYS) -> tuple[np.ndarray, dict[str, np
 
 def signs_of(values: np.ndarray, amounts: dict[str, np.ndarray], told_apart: np.ndarray = ALL) -> dict[str, Sign]:
     found = leaf_signs(values, amounts, FIRST, usual_day(values.sum(axis=0)), told_apart)
-    return {sign.name: sign for sign in [*found, above_sign(values.sum(axis=0, keepdims=True), FIRST, usual_day(values.sum(axis=0)))]}
+    node, scale, nothing = values.sum(axis=0, keepdims=True), usual_day(values.sum(axis=0)), np.zeros((1, values.shape[1]))
+    above = [above_sign(node, FIRST, scale), hours_above_sign(node, nothing, nothing, FIRST, scale, np.ones(1, dtype=bool))]
+    return {sign.name: sign for sign in [*found, *above]}
 
 
 def test_all_signs_are_there_and_have_the_shape_of_what_they_are_about() -> None:
     found = signs_of(*company())
     assert set(found) == set(SIGNS)
     for name, sign in found.items():
-        shape = (1 if name == ABOVE else N, DAYS)
+        shape = (1 if name in OF_NODES else N, DAYS)
         for values in (sign.strength, sign.excess, sign.window, sign.way):
             assert values.shape == shape
             assert np.isfinite(values).all()

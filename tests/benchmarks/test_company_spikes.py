@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.company_spike_rules import interquartile, percent_and_money, z_score
-from benchmarks.company_spike_truth import Alarm, Planted, Verdicts, verdicts
+from benchmarks.company_spike_truth import Alarm, Planted, Verdicts, real_ones, verdicts
 from benchmarks.company_spikes import DECLARED, company_snapshot, judge, tables, until
 from forecast.anomalies.incidents import Flag
 from forecast.spend.scope import Scope
@@ -112,7 +112,7 @@ def test_rules_hold_a_day_against_the_four_weeks_before_it() -> None:
 
 def test_a_small_company_is_judged_by_every_method() -> None:
     found = judge(3, days=150, teams=2, scored=40)
-    assert {f"signs/{how}/{declared:g}" for how in ("blind", "replayed") for declared in DECLARED} < set(found["methods"])
+    assert {f"signs/{how}/{declared:g}" for how in ("blind", "confirmed", "adapted", "replayed") for declared in DECLARED} < set(found["methods"])
     assert {"z_score/blind/4", "interquartile/blind/4", "percent_and_money/blind/4"} < set(found["methods"])
     assert all(one["false"] >= 0 for one in found["methods"].values())
     assert len({len(one["incidents"]) for one in found["methods"].values()}) == 1
@@ -125,3 +125,11 @@ def test_a_board_before_a_day_has_the_signs_that_it_would_compute() -> None:
     for kept, anew in zip(before.signs, type(board)(**{name: getattr(before, name) for name in board.__dataclass_fields__}).signs, strict=True):
         same = (kept.strength > 0.0) == (anew.strength > 0.0)
         assert same.all()
+
+
+def test_people_confirm_what_an_incident_explains_and_nothing_else() -> None:
+    ours, other = alarm("team=ads", 0, 3), alarm("team=search", 0)
+    for one in (ours, other):
+        one.incident["scope"] = {"team": str(one.members[0].flag.scope).removeprefix("team=")}  # type: ignore[index]
+    (said,) = real_ones([ours, other], [leak()])
+    assert (str(said.scope), said.way, sorted(said.money)) == ("team=ads", 1, [START + timedelta(days=day) for day in range(3)])

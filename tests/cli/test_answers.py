@@ -166,3 +166,9 @@ def test_amount_that_is_not_money_is_refused_and_nothing_is_made(forecast: Comma
 def test_money_and_percentages_read_well() -> None:
     assert [money(value) for value in (1234567.8, 99.5, 0.0, -2500.0, None, float("nan"))] == ["1,234,568", "99.50", "0", "-2,500", "–", "–"]
     assert [percent(value) for value in (0.1234, None)] == ["12.3 %", "–"]
+
+
+def test_a_single_row_that_is_the_total_is_shown_once(forecast: Commands, snapshot: Snapshot) -> None:
+    month = forecast("predict", "--period", "2027-02").out
+    assert [row.split()[0] for row in month.splitlines() if "2027-02-01   2027-03-01" in row] == ["total"]
+    assert forecast("predict", "--period", "2027-Q1").out.count("total ") == 4

@@ -220,3 +220,12 @@ def test_what_a_budget_loses_by_a_table_without_its_column_is_told(empty_home: P
     warnings = forecast("budget", "import", file, "--json").document["warnings"]
     assert warnings == ["ads loses what it had as owner, parent, phases: the table has no such column"]
     assert forecast("budget", "import", file, "--json").document["warnings"] == []
+
+
+def test_a_scope_that_has_never_had_spend_is_kept_and_told(forecast: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_home(tmp_path / "home")
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path / "home"))
+    given = ("budget", "add", "x", "--period", "2027-Q1", "--amount", "1000", "--scope")
+    ran = forecast(*given, "team=adz")
+    assert (ran.code, "Note: Scope team=adz: no spend has ever had team 'adz'; nearest: ads" in ran.out) == (0, True)
+    assert "Note" not in forecast(*given, "team=ads").out

@@ -138,6 +138,60 @@ def test_what_people_are_told_says_what_was_declared_and_what_the_replay_had(hom
     assert document["precision"] == {"judged": 0, "right": 0, "value": None, "low": None, "high": None}
 
 
+def test_what_people_confirm_does_not_use_up_the_declared_rate(home: Path, forecast: Commands) -> None:
+    rates = forecast("detect", "--since", str(LAST - timedelta(days=100)), "--false-alarms", "20", "--json").document
+    assert rates["false_incidents"]["confirmed"] == rates["false_incidents"]["expected"] == 0.0
+    replayed = [found for found in rates["incidents"] if found["end"] <= str(LAST)]
+    assert replayed
+    for found in replayed:
+        forecast("incidents", "feedback", found["id"], "unexpected")
+    after = forecast("detect", "--false-alarms", "20", "--dry-run", "--json").document["false_incidents"]
+    assert after["confirmed"] > 0.0
+    assert "that people have confirmed" in forecast("detect", "--false-alarms", "20", "--dry-run").out
+    forecast("incidents", "undo", replayed[0]["id"])
+    assert forecast("detect", "--false-alarms", "20", "--dry-run", "--json").document["false_incidents"]["confirmed"] < after["confirmed"]
+
+
+def test_thresholds_of_the_answer_are_those_of_training_and_a_factor(home: Path, forecast: Commands) -> None:
+    document = forecast("detect", "--dry-run", "--json").document
+    assert 0.5 <= document["threshold_factor"] <= 2.0
+    assert document["threshold_factor"] != 1.0, "days came after the cutoff"
+    (said,) = [words for words in forecast("detect", "--dry-run").out.splitlines() if words.startswith("Thresholds are")]
+    assert f"{document['threshold_factor']:.2f} times those of training" in said
+    early = forecast("detect", "--since", str(LAST - timedelta(days=9)), "--until", str(LAST), "--dry-run", "--json").document
+    assert early["threshold_factor"] == 1.0
+
+
+def test_ledger_that_was_never_trained_is_looked_at_too(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: Commands) -> None:
+    trained = forecast("detect", "--dry-run", "--json").document
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copytree(home / "ledger", bare / "ledger")
+    monkeypatch.setenv("FORECAST_HOME", str(bare))
+    document = forecast("detect", "--json").document
+    assert document["snapshot_id"] is None
+    assert trained["snapshot_id"] is not None
+    assert set(document) == set(trained)
+    assert of_the_spike(document)
+    assert "OpenAI" in str(max(of_the_spike(document), key=lambda found: float(found["impact"]))["scope"])
+    assert forecast("detect", "--json").document == document, "the same again changes nothing"
+    assert len(everything(bare)) == len(document["incidents"])
+    assert not (bare / "snapshots").exists()
+    out = forecast("detect", "--false-alarms", "20", "--dry-run").out
+    assert out.startswith("There is no snapshot: thresholds come from the ledger")
+    assert "Declared: 20 false incidents" in out
+
+
+def test_ledger_of_a_few_days_says_how_many_are_needed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forecast: Commands) -> None:
+    rows = generate(seed=3, days=60, teams=1).rows
+    rows[rows["ChargePeriodStart"] >= rows["ChargePeriodStart"].max() - pd.Timedelta(days=19)].to_parquet(tmp_path / "few.parquet")
+    monkeypatch.setenv("FORECAST_HOME", str(tmp_path / "few"))
+    forecast("ingest", tmp_path / "few.parquet")
+    ran = forecast("detect")
+    assert ran.code == 2
+    assert "29 are needed to tell what is strange" in ran.err
+
+
 def test_what_is_expected_is_listed_and_marked(home: Path, forecast: Commands) -> None:
     found = of_the_spike(forecast("detect", "--json").document)[0]
     forecast("incidents", "feedback", found["id"], "planned", "--reason", "a load test")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_feedback_is_given_counted_and_taken_back(kept: tuple[str, str], forecas
     assert said["precision"]["value"] == 0.0
     listed = forecast("incidents", "list").out
     assert "(not told)" in listed
-    assert "Of 1 judged incidents 0 were worth telling" in listed
+    assert "1 judged, 0 of them worth telling: precision 0 %" in listed
     assert [found["id"] for found in forecast("incidents", "list", "--suppressed", "--json").document["incidents"]] == [one]
     assert "load test" in forecast("incidents", "show", one).out
     undone = forecast("incidents", "undo", one)
@@ -111,6 +112,11 @@ def test_export_writes_every_incident_a_line(kept: tuple[str, str], forecast: Co
         (("list", "--since", "yesterday"), "since is no day"),
         (("list", "--limit", "0"), "1 to 1000"),
         (("list", "--cursor", "abc"), "cursor"),
+        (("list", "--cursor", base64.urlsafe_b64encode(b"[" * 60_000).decode()), "cursor"),
+        (("list", "--kind", "spik"), "nearest: spike"),
+        (("list", "--since", "2026-12-01", "--until", "2026-11-01"), "until 2026-11-01"),
+        (("list", "--since", "0001-01-01T00:00:00+14:00"), "since is no day"),
+        (("resolve", "inc-nobody", "--why", "\x1b[2J"), "inc-nobody"),
         (("show", "inc-nobody"), "inc-nobody"),
         (("resolve", "inc-nobody"), "inc-nobody"),
         (("feedback", "inc-nobody", "expected"), "inc-nobody"),
@@ -126,8 +132,17 @@ def test_what_cannot_be_is_one_clear_line(kept: tuple[str, str], forecast: Comma
 def test_feedback_that_cannot_be_is_refused(kept: tuple[str, str], forecast: Commands) -> None:
     for words in (("fine",), ("expected", "--days", "-1"), ("unexpected", "--days", "3"), ("expected", "--days", "3", "--until", "2100-01-01")):
         assert forecast("incidents", "feedback", kept[0], *words).code == 2
+    for words in (
+        ("expected", "--reason", "\x1b[31mred"),
+        ("expected", "--by", "a\nb"),
+        ("expected", "--by", "x" * 201),
+        ("expected", "--days", "nan"),
+    ):
+        assert forecast("incidents", "feedback", kept[0], *words).code == 2
+    assert forecast("incidents", "resolve", kept[0], "--why", "\x07").code == 2
     assert forecast("incidents", "show", kept[0], "--shape", "pigeon").code == 2
-    assert forecast("incidents", "show", kept[0], "--json").document["entries"] == []
+    shown = forecast("incidents", "show", kept[0], "--json").document
+    assert (shown["entries"], shown["status"]) == ([], "open")
 
 
 def test_home_without_incidents_is_no_error_to_list_and_none_is_made(empty_home: Path, forecast: Commands) -> None:

@@ -117,6 +117,25 @@ def test_setting_that_cannot_be_used_is_named(forecast: Commands, empty_home: Pa
     assert "FORECAST_FISCAL_START" in ran.err
 
 
+def test_misspelt_variable_is_told_with_the_nearest_name_and_without_its_value(
+    forecast: Commands, empty_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FORECAST_RECORD", "postgresql://somebody:hunter2@db/records")
+    ran = forecast("doctor", "--json")
+    assert ran.code == 0
+    assert ran.err == "forecast: warning: FORECAST_RECORD is set and nothing listens to it; the nearest setting is FORECAST_RECORDS\n"
+    assert any("FORECAST_RECORD " in finding["message"] for finding in ran.document["findings"])
+    assert "hunter2" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("name", ["FORECAST_TRACEBACK", "FORECAST_SERVICE_HOST", "FORECAST_PORT_3000_TCP_ADDR", "forecast_paths"])
+def test_variables_that_are_heard_or_are_a_clusters_are_no_warning(
+    forecast: Commands, empty_home: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "500")
+    assert forecast("doctor").err == ""
+
+
 def test_unexpected_failure_is_one_line_that_says_how_to_see_more(forecast: Commands, empty_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "app", _broken)
     ran = forecast("doctor")

@@ -144,6 +144,36 @@ def test_a_plan_that_cannot_be_carried_out_is_not_saved(forecast: Commands, home
     assert forecast("scenario", "list", "--json").document == {"scenarios": []}
 
 
+@pytest.mark.parametrize(
+    ("text", "words", "told"),
+    [
+        ('{"start": "2027-01-01", "end": "2027-04-01", "levers": [], "levers": []}', (), "'levers' stands twice"),
+        ("start: 2027-01-01\nend: 2027-04-01\nlevers:\n- {type: scale_usage, factor: 2, scope: {1: x}}\n", (), "plan.levers[0].scope"),
+        ("start: 2027-01-01\nend: 2027-04-01\nname: !!binary aGVsbG8=\n", (), "plan.name"),
+        ('{"start": "2027-01-01", "end": "2027-04-01", "levers": [{"type": "scale_usage", "factor": 1e999}]}', (), "levers[0].factor"),
+        ('start = "2027-01-01"\nend = "2027-04-01"\nname = "\\u001b[2J"\n', (), "name"),
+        ('period = "2027-Q1"\n', ("--name", "\x1b[31m"), "name contains a control character"),
+        ('period = "2027-Q1"\n', ("--note", "x" * 2000), "note has 2000 characters"),
+    ],
+)
+def test_a_plan_that_could_be_taken_in_two_ways_is_not_saved(
+    forecast: Commands, home: Path, tmp_path: Path, text: str, words: tuple[str, ...], told: str
+) -> None:
+    bad = tmp_path / "bad.plan"
+    bad.write_text(text, encoding="utf-8")
+    ran = forecast("scenario", "save", "growth", bad, *words)
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    assert told in ran.err
+    assert words or str(bad) in ran.err
+    assert "\x1b" not in ran.err
+    assert forecast("scenario", "list", "--json").document == {"scenarios": []}
+
+
+def test_what_never_ends_is_read_no_further_than_a_plan_can_be(forecast: Commands, home: Path) -> None:
+    ran = forecast("whatif", "/dev/zero")
+    assert (ran.code, "is larger than" in ran.err) == (2, True)
+
+
 def test_looking_at_scenarios_of_no_home_makes_none(forecast: Commands, empty_home: Path) -> None:
     assert forecast("scenario", "list", "--json").document == {"scenarios": []}
     ran = forecast("scenario", "run", "growth")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -92,6 +93,14 @@ def test_doctor_of_a_trained_home_names_champion_and_snapshot(forecast: Commands
     assert document["champion"]["name"] == "combination"
     assert document["snapshot"]["id"] == snapshot.id
     assert document["disk"]["used_bytes"] > 1000
+
+
+def test_doctor_tells_people_what_they_can_read(forecast: Commands, snapshot: Snapshot) -> None:
+    told = forecast("doctor").out
+    assert "combination version 1, promoted 2026-12-11 06:00 UTC" in told
+    assert f"{snapshot.id[:12]}, cutoff {snapshot.cutoff} (" in told
+    assert snapshot.id not in told
+    assert not re.search(r"\d\.\d{3,}", told.replace("versions", ""))
 
 
 def test_doctor_fails_where_the_snapshot_is_gone(forecast: Commands, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

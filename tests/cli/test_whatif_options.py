@@ -115,3 +115,16 @@ def test_answers_comparisons_and_curves_are_written_by_the_ending(forecast: Comm
     answer = json.loads((tmp_path / "2.json").read_text())
     assert [row[:2] for row in curve.iter_rows(min_row=2, values_only=True)] == [(point["value"], point["figure"]) for point in answer["curve"]]
     assert json.loads((tmp_path / "1.json").read_text())["compare"]["scenarios"][1]["id"] == "half"
+
+
+def test_rows_may_be_finer_than_a_leaf_and_add_up(forecast: Commands, plan: Path) -> None:
+    answer = forecast("whatif", plan, "--by", "ai_model", "--granularity", "month", "--json").document
+    assert {row["group"]["ai_model"] for row in answer["rows"]} >= {"gpt-large", "gpt-mini"}
+    assert sum(row["delta"]["mean"] for row in answer["rows"]) == pytest.approx(answer["delta"]["mean"], rel=1e-9)
+    text = forecast("whatif", plan, "--by", "ai_model").out
+    assert "gpt-large" in text
+    refused = forecast("whatif", plan, "--by", "ai_modle")
+    assert refused.code == 2
+    assert "nearest: ai_model" in refused.err
+    compared = forecast("scenario", "compare", "half", "double", "--by", "ai_model", "--json").document
+    assert {row["group"]["ai_model"] for row in compared["rows"]} == {row["group"]["ai_model"] for row in answer["rows"]}

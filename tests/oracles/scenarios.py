@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
@@ -21,13 +21,15 @@ KINDS = {"elastic": ELASTIC, "fixed": FIXED, "once": ONCE}
 @dataclass
 class Portion:
     """Money at a place. demand : what was asked of the machines so far, for portions in steps; start : what they cost before any lever,
-    whatever was moved away since."""
+    whatever was moved away since. Where a commitment covers them: running, what part of their hours they run; factor : all else that levers did."""
 
     place: int
     response: int
     money: float
     demand: float = 1.0
     start: float = 0.0
+    running: float = 1.0
+    factor: float = 1.0
 
 
 def scenario(spend: np.ndarray, responses: Responses, levers: Sequence[Sequence[Primitive]], virtual: Sequence[dict[str, str]] = ()) -> np.ndarray:
@@ -41,7 +43,8 @@ def scenario(spend: np.ndarray, responses: Responses, levers: Sequence[Sequence[
             followed = _followed(one, state, n_leaves + len(virtual)) if isinstance(one, Follow) else None
             for day in range(n_days):
                 for path in range(n_paths):
-                    state[day][path] = _after(one, state[day][path], responses, day, path, n_leaves, virtual, followed)
+                    after = _after(one, state[day][path], responses, day, path, n_leaves, virtual, followed)
+                    state[day][path] = _settled(after, responses, path)
     for day in range(n_days):
         for path in range(n_paths):
             for portion in state[day][path]:
@@ -126,7 +129,11 @@ def _after(
                 kept.append(portion)
                 continue
             share = _at(one.share, day, path)
-            kept.append(Portion(portion.place, portion.response, portion.money * (1.0 - p * share), portion.demand, portion.start))
+            left = replace(portion, money=portion.money * (1.0 - p * share))
+            if _is_covered(portion, responses):
+                stays = one.keeps_fixed
+                left = replace(left, **{"running" if stays else "factor": (portion.running if stays else portion.factor) * (1.0 - p * share)})
+            kept.append(left)
             kind = FIXED if portion.response == FIXED else ELASTIC
             for place, weight in _rows(one.destinations[portion.place], n_leaves, virtual):
                 arrived.append(Portion(place, kind, portion.money * p * share * _at(one.ratio, day, path) * weight))
@@ -135,20 +142,52 @@ def _after(
 
 def _scaled(one: Scale, portion: Portion, part: float, change: float, responses: Responses, path: int) -> Portion:
     money, kind = portion.money, portion.response
+    times = 1.0 + part * change
     if one.response == "fixed":
         return portion
     if one.response == "elastic":
-        return Portion(portion.place, kind, money * (1.0 + part * change), portion.demand, portion.start)
+        return replace(portion, money=money * times, factor=portion.factor * times)
     if kind == FIXED and one.side in ("demand", "running"):
         return portion
+    if one.side == "running" and _is_covered(portion, responses):
+        return replace(portion, running=portion.running * times)
     if one.side != "demand" or kind == ELASTIC:
-        return Portion(portion.place, kind, money * (1.0 + part * change), portion.demand, portion.start)
+        return replace(portion, money=money * times, factor=portion.factor * times)
     if kind == MEASURED:
         power = float(responses.powers[int(responses.driver[portion.place])][path])
         return Portion(portion.place, kind, money * (1.0 + part * ((1.0 + change) ** power - 1.0)))
-    demand = max(portion.demand * (1.0 + part * change), 0.0)
+    demand = max(portion.demand * times, 0.0)
     ratio = _machines(portion, responses, path, demand) / _machines(portion, responses, path, portion.demand)
-    return Portion(portion.place, kind, money * ratio, demand, portion.start)
+    return replace(portion, money=money * ratio, demand=demand)
+
+
+def _is_covered(portion: Portion, responses: Responses) -> bool:
+    return portion.response == STEPS and any(portion.place in one.leaves for one in responses.commitments)
+
+
+def _settled(portions: list[Portion], responses: Responses, path: int) -> list[Portion]:
+    """What machines under commitments cost: usage beyond what is paid for anyhow, and what of that stays idle by whose usage falls."""
+    found = list(portions)
+    for one in responses.commitments:
+        own = [number for number, portion in enumerate(portions) if _is_covered(portion, responses) and portion.place in one.leaves]
+        cost = math.fsum(portions[number].start for number in own)
+        if cost <= 0.0:
+            continue
+        usage = cost + one.worth - one.inside if cost >= one.inside else cost * one.worth / one.inside
+        change = {}
+        for number in own:
+            portion = portions[number]
+            ratio = _machines(portion, responses, path, portion.demand) / _machines(portion, responses, path, 1.0) * portion.running
+            change[number] = portion.start * (ratio - 1.0) * usage / cost
+        after = usage + math.fsum(change.values())
+        idle = max(one.worth - after, 0.0) - max(one.worth - usage, 0.0)
+        given_up = math.fsum(-size for size in change.values() if size < 0.0)
+        added = math.fsum(size for size in change.values() if size > 0.0)
+        for number, size in change.items():
+            stays = idle * (-size / given_up if idle > 0.0 and size < 0.0 else size / added if idle < 0.0 and size > 0.0 else 0.0)
+            paid = max(portions[number].start + size + stays, 0.0)
+            found[number] = replace(portions[number], money=paid * portions[number].factor)
+    return found
 
 
 def _machines(portion: Portion, responses: Responses, path: int, demand: float) -> float:

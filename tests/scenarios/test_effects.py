@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from forecast.scenarios.bases import Bases
 from forecast.scenarios.bins import Wanted
 from forecast.scenarios.effects import MOST_UNCERTAIN, Effects
 from forecast.scenarios.primitives import Change, Copy, Follow, Money, Move, Place, Primitive, Scale
-from forecast.scenarios.responses import Responses
+from forecast.scenarios.responses import Commitment, Responses
 from forecast.scenarios.spending import Spending
 from tests.oracles.scenarios import scenario
 
@@ -32,6 +33,11 @@ def responses() -> Responses:
     power = np.linspace(0.5, 1.1, N_PATHS)
     driver = np.array([-1, -1, -1, 0, 0])
     return Responses(shares, np.array([np.nan, np.nan, 7.0, np.nan, 3.0]), driver, (power,), PHASE)
+
+
+def committed(worth: float = 40.0, inside: float = 26.0) -> Responses:
+    """The same where one commitment covers machines of two leaves."""
+    return replace(responses(), commitments=(Commitment(np.array([2, 4]), inside, worth, inside),))
 
 
 def spending(how: Responses | None = None, spend: np.ndarray = SPEND) -> Spending:
@@ -58,7 +64,7 @@ def fast(levers: Sequence[Sequence[Primitive]], inside: np.ndarray | None = None
 def slow(levers: Sequence[Sequence[Primitive]], inside: np.ndarray | None = None, how: Responses | None = None) -> np.ndarray:
     after = scenario(SPEND, how or responses(), levers, VIRTUAL)
     places = np.ones(N_LEAVES + 1, dtype=bool) if inside is None else inside
-    return after[places].sum(axis=0) - SPEND[places[:N_LEAVES]].sum(axis=0)
+    return np.asarray(after[places].sum(axis=0) - SPEND[places[:N_LEAVES]].sum(axis=0))
 
 
 def whole(*leaves: int) -> tuple[np.ndarray, np.ndarray]:
@@ -74,7 +80,9 @@ def to(*rows: int) -> Place:
 
 
 leaf_sets = st.lists(st.integers(0, N_LEAVES - 1), min_size=1, max_size=N_LEAVES, unique=True).map(sorted)
-places = st.one_of(leaf_sets.map(lambda rows: to(*rows)), st.just(Place(values=VIRTUAL[0])))
+place_sets = st.lists(st.integers(0, N_LEAVES), min_size=1, max_size=N_LEAVES + 1, unique=True).map(sorted)
+"""Leaves, and the one that levers make."""
+places = st.one_of(place_sets.map(lambda rows: to(*rows)), st.just(Place(values=VIRTUAL[0])))
 
 
 @st.composite
@@ -91,7 +99,7 @@ def changes(draw: st.DrawFn, least: float = -1.0, most: float = 3.0) -> Change:
 
 @st.composite
 def primitives(draw: st.DrawFn) -> Primitive:
-    leaves = np.array(draw(leaf_sets))
+    leaves = np.array(draw(place_sets))
     parts = np.array([draw(st.sampled_from([1.0, 0.25])) for _ in leaves])
     kind = draw(st.sampled_from(["scale", "scale", "move", "copy", "money", "follow"]))
     if kind == "scale":
@@ -108,18 +116,21 @@ def primitives(draw: st.DrawFn) -> Primitive:
     return Follow(leaves, parts, draw(places), lambda usage: np.maximum(40.0 - usage, -5.0))
 
 
-@given(st.lists(st.lists(primitives(), min_size=1, max_size=2), max_size=3), leaf_sets, st.booleans())
-@settings(max_examples=150, deadline=None)
-def test_map_is_what_moving_every_portion_gives(levers: list[list[Primitive]], wanted: list[int], new: bool) -> None:
+contracts = st.sampled_from([None, committed(), committed(60.0, 0.0), committed(250.0, 150.0)])
+
+
+@given(st.lists(st.lists(primitives(), min_size=1, max_size=2), max_size=3), leaf_sets, st.booleans(), contracts)
+@settings(max_examples=200, deadline=None)
+def test_map_is_what_moving_every_portion_gives(levers: list[list[Primitive]], wanted: list[int], new: bool, how: Responses | None) -> None:
     inside = np.isin(np.arange(N_LEAVES + 1), [*wanted, *([N_LEAVES] if new else [])])
-    np.testing.assert_allclose(fast(levers), slow(levers), rtol=1e-9, atol=1e-8)
-    np.testing.assert_allclose(fast(levers, inside), slow(levers, inside), rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(fast(levers, how=how), slow(levers, how=how), rtol=1e-9, atol=1e-8)
+    np.testing.assert_allclose(fast(levers, inside, how), slow(levers, inside, how), rtol=1e-9, atol=1e-8)
 
 
-@given(st.lists(st.lists(primitives(), min_size=1, max_size=2), min_size=1, max_size=3))
+@given(st.lists(st.lists(primitives(), min_size=1, max_size=2), min_size=1, max_size=3), contracts)
 @settings(max_examples=60, deadline=None)
-def test_mean_of_a_map_is_the_mean_of_its_paths(levers: list[list[Primitive]]) -> None:
-    money = spending()
+def test_mean_of_a_map_is_the_mean_of_its_paths(levers: list[list[Primitive]], how: Responses | None) -> None:
+    money = spending(how)
     state = effects(money)
     for lever in levers:
         state.apply(lever)
@@ -175,6 +186,16 @@ def test_moved_spend_meets_later_levers_where_it_is_now() -> None:
     assert np.abs(fast([[Move(*whole(0, 1), swap, certain(1.0), certain(1.0), keeps_fixed=False)]])).max() < 1e-9, "a swap moves nothing twice"
 
 
+def test_what_a_lever_brings_is_scaled_moved_and_copied_by_those_after_it() -> None:
+    new = N_LEAVES
+    bring = [Copy(*whole(0), Place(values=VIRTUAL[0]), certain(0.5))]
+    np.testing.assert_allclose(fast([bring, [Scale(*whole(new), certain(1.0))]]), SPEND[0])
+    np.testing.assert_allclose(fast([bring, [Scale(*whole(0, new), certain(-0.2), "price")]]), 0.2 * SPEND[0])
+    np.testing.assert_allclose(fast([[Scale(*whole(new), certain(1.0))], bring]), 0.5 * SPEND[0], err_msg="a lever before it does nothing")
+    np.testing.assert_allclose(fast([bring, [Move(*whole(new), {new: to(1)}, certain(1.0), certain(0.1))]]), 0.05 * SPEND[0])
+    np.testing.assert_allclose(fast([bring, [Copy(*whole(0, new), to(1), certain(1.0))]]), 2.0 * SPEND[0])
+
+
 def test_fixed_cost_stays_when_usage_ends_and_ends_when_it_is_said_to() -> None:
     np.testing.assert_allclose(fast([[Scale(*whole(1), certain(-1.0))]]), -0.5 * SPEND[1])
     np.testing.assert_allclose(fast([[Scale(*whole(1), certain(-1.0), "demand", "elastic")]]), -SPEND[1])
@@ -210,11 +231,11 @@ def test_measured_spend_follows_by_its_power_path_by_path() -> None:
     assert np.abs(fast(twice)).max() < 1e-9 * SPEND.sum()
 
 
-def slow_pool(rates: np.ndarray, marginal: float = 1.0) -> Responses:
+def slow_pool(rates: np.ndarray, commitments: tuple[Commitment, ...] = ()) -> Responses:
     shares = np.zeros((N_LEAVES, 4))
     shares[:, 2] = 1.0
     quantum, none = np.full(N_LEAVES, 1e-6), np.full(N_LEAVES, -1)
-    return Responses(shares, quantum, none, (), PHASE, np.ones(N_LEAVES, dtype=bool), rates, np.full(N_LEAVES, marginal))
+    return Responses(shares, quantum, none, (), PHASE, np.ones(N_LEAVES, dtype=bool), rates, commitments)
 
 
 def test_slow_pools_follow_by_a_part_of_the_way_a_day_and_stop_at_once() -> None:
@@ -226,9 +247,38 @@ def test_slow_pools_follow_by_a_part_of_the_way_a_day_and_stop_at_once() -> None
     assert np.abs(fast(back, how=slow_pool(rates))).max() < 1e-9 * SPEND.sum()
 
 
-def test_hours_that_come_on_top_cost_what_the_dearest_in_use_cost() -> None:
-    ratio = 1.0 + fast([[Scale(*whole(0), certain(1.0))]], how=slow_pool(np.ones(N_PATHS), 1.2)) / SPEND[0]
-    np.testing.assert_allclose(ratio, 2.2, rtol=1e-5)
+def test_hours_that_come_on_top_cost_what_hours_without_a_commitment_cost() -> None:
+    how = slow_pool(np.ones(N_PATHS), (Commitment(np.array([0]), 0.5, 0.8, 0.5),))
+    np.testing.assert_allclose(fast([[Scale(*whole(0), certain(1.0))]], how=how), SPEND[0] + 0.3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("factor", [0.3, 0.0, 2.0])
+def test_leaves_under_one_commitment_save_no_more_than_what_is_paid_beyond_it(factor: float) -> None:
+    worth, inside = 90.0, 60.0
+    how = slow_pool(np.ones(N_PATHS), (Commitment(np.array([0, 1]), inside, worth, inside),))
+    cost = SPEND[0] + SPEND[1]
+    usage = np.where(cost >= inside, cost + worth - inside, cost * worth / inside)
+    expected = np.maximum(factor * usage, worth) - np.maximum(usage, worth)
+    np.testing.assert_allclose(fast([[Scale(*whole(0, 1), certain(factor - 1.0))]], how=how), expected, rtol=1e-4, atol=1e-4)
+    apart = [[Scale(*whole(0), certain(factor - 1.0))], [Scale(*whole(1), certain(factor - 1.0))]]
+    np.testing.assert_allclose(fast(apart, how=how), expected, rtol=1e-4, atol=1e-4, err_msg="one lever after the other comes to the same")
+    back = [*apart, [Scale(*whole(1, 0), certain(1.0 / factor - 1.0))]] if factor else apart
+    assert not factor or np.abs(fast(back, how=how)).max() < 1e-9 * SPEND.sum()
+
+
+def test_what_one_leaf_gives_up_of_a_commitment_another_that_grows_uses() -> None:
+    how = slow_pool(np.ones(N_PATHS), (Commitment(np.array([0, 1]), 60.0, 60.0, 60.0),))
+    levers = [[Scale(*whole(0), certain(-1.0))], [Scale(*whole(1), Change.of(SPEND[0] / SPEND[1], N_DAYS))]]
+    np.testing.assert_allclose(fast(levers, how=how), 0.0, atol=1e-3)
+
+
+def test_machines_that_move_or_run_fewer_hours_leave_the_commitment_behind() -> None:
+    how = slow_pool(np.ones(N_PATHS), (Commitment(np.array([0]), 1000.0, 1000.0, 1000.0),))
+    np.testing.assert_allclose(fast([[Scale(*whole(0), certain(-0.6), "running")]], how=how), 0.0, atol=1e-6)
+    away = Move(*whole(0), {0: to(1)}, certain(0.5), certain(0.3))
+    np.testing.assert_allclose(fast([[away]], how=how), 0.15 * SPEND[0], rtol=1e-6)
+    np.testing.assert_allclose(fast([[replace(away, keeps_fixed=False)]], how=how), -0.35 * SPEND[0], rtol=1e-6)
+    np.testing.assert_allclose(fast([[Scale(*whole(0), certain(-1.0), "spend")]], how=how), -SPEND[0])
 
 
 def test_sums_by_bin_and_by_stage_are_sums_of_days() -> None:
@@ -290,7 +340,7 @@ _MOVE, _MULTIPLY = Effects._move, Effects._multiply
 MUTANTS = {
     "a change is a thousandth too large": broken("_multiply", _scales_twice_over),
     "moved money does not leave": broken("_move", _moves_without_leaving),
-    "machines do not follow": broken("_scale_machines", lambda self, scale, part, forced: None),
+    "machines do not follow": broken("_scale_machines", lambda self, part, change, forced, in_proportion=False: None),
     "measured spend does not follow": broken("_scale_measured", lambda self, scale, part: None),
     "copies do not arrive": broken("_copy", lambda self, copy: None),
 }
@@ -309,3 +359,11 @@ def test_the_levers_of_the_mutants_agree_with_the_twin_when_nothing_is_broken() 
 def test_checks_bite(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     MUTANTS[name](monkeypatch)
     assert not np.allclose(fast(LEVERS), slow(LEVERS), rtol=1e-6)
+
+
+def test_check_bites_when_what_leaves_share_of_a_commitment_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    levers: list[list[Primitive]] = [[Scale(*whole(2), certain(-0.9))], [Scale(*whole(2, 4), certain(-0.5))]]
+    how = committed(60.0, 40.0)
+    np.testing.assert_allclose(fast(levers, how=how), slow(levers, how=how), rtol=1e-9)
+    monkeypatch.setattr(Effects, "_costs", lambda self, leaves: {leaf: self._demand[leaf] for leaf in leaves})
+    assert not np.allclose(fast(levers, how=how), slow(levers, how=how), rtol=1e-6)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from forecast.errors import PlanError
 from forecast.scenarios.primitives import Follow
+from forecast.scenarios.responses import Commitment
 
 from .small_world import DAYS, lowered, meters, pull, small_world, spend_of_paths, total
 
@@ -171,3 +174,16 @@ def test_commitment_that_is_billed_already_is_said() -> None:
     notes = lowered("commit", small_world(meters=billed), scope="provider=AWS", a_day=100.0, discount=0.3).notes
     assert any("Commitment is billed here already" in note for note in notes)
     assert not any("already" in note for note in lowered("commit", scope="provider=AWS", a_day=100.0, discount=0.3).notes)
+
+
+def test_what_is_committed_already_is_not_covered_again() -> None:
+    world = small_world()
+    world.responses.shares[3] = (0.0, 0.0, 1.0, 0.0)
+    known = replace(world.responses, commitments=(Commitment(np.array([3]), 250.0, 400.0, 250.0),))
+    some = replace(world, responses=known)
+    found = lowered("commit", some, scope="provider=AWS", share_of_usage=1.0, discount=0.5)
+    assert "250 USD a day are committed already, as billed, and not covered again" in found.notes
+    assert found.figures["committed_a_day"] == pytest.approx(0.5 * (400.0 + 500.0 - 250.0))
+    paths = spend_of_paths()[3] + spend_of_paths()[4]
+    usage = np.maximum(paths - 250.0, 0.0)
+    np.testing.assert_allclose(total(found), 325.0 - np.minimum(usage, 650.0))

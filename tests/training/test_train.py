@@ -16,6 +16,7 @@ from forecast.forecasters.scheduled import with_schedules
 from forecast.spend.periods import Period
 from forecast.spend.schedules import CADENCES, Schedules
 from forecast.spend.scope import Scope
+from forecast.workflows.scenario_runs import run_scenario
 from forecast.workflows.spikes import SpendRow, anomaly_answer
 from tests.training.homes import LAST, NOW, QUICK, TrainingHome, make_home
 from training.specs import Spec
@@ -238,6 +239,24 @@ def test_only_the_last_snapshots_keep_their_paths(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match="no longer has its paths"):
         home.store.open(reports[0].snapshot_id).scope_paths(Scope())
     assert home.store.open(reports[1].snapshot_id).scope_paths(Scope()).shape[1] == 100
+    home.close()
+
+
+def test_the_snapshot_that_a_saved_scenario_was_made_on_keeps_its_paths(tmp_path: Path) -> None:
+    home = make_home(tmp_path, days=60)
+    plan = {"start": "2026-11-01", "end": "2026-12-01", "levers": [{"type": "scale_usage", "factor": 2.0}]}
+    cutoffs = [LAST - timedelta(days=number) for number in range(5, 0, -1)]
+    made_on = home.store.open(home.train(cutoff=cutoffs[0], now=NOW).snapshot_id)
+    saved, _ = home.records.put_scenario("growth", plan, now=NOW)
+    home.records.put_scenario_run(run_scenario(made_on, saved, now=NOW))
+    others = [home.train(cutoff=cutoff, now=NOW + timedelta(hours=1 + number)) for number, cutoff in enumerate(cutoffs[1:])]
+    assert home.store.open(made_on.id).scope_paths(Scope()).shape[1] == 100
+    with pytest.raises(NotFoundError, match="no longer has its paths"):
+        home.store.open(others[0].snapshot_id).scope_paths(Scope())
+    home.records.delete_scenario("growth")
+    home.train(cutoff=LAST, now=NOW + timedelta(hours=9))
+    with pytest.raises(NotFoundError, match="no longer has its paths"):
+        home.store.open(made_on.id).scope_paths(Scope())
     home.close()
 
 

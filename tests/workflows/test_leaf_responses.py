@@ -13,7 +13,7 @@ from forecast.scenarios.world import standard_normals
 from forecast.snapshot import Snapshot
 from forecast.spend.periods import Period, parse_period
 from forecast.spend.scope import Scope
-from forecast.workflows.leaf_lags import calm_pools, following_rate, marginal_prices
+from forecast.workflows.leaf_lags import calm_pools, following_rate
 from forecast.workflows.leaf_responses import leaf_responses
 from forecast.workflows.scenario_world import open_days, parts_of, scenario_world
 from forecast.workflows.whatif import whatif_answer
@@ -99,23 +99,6 @@ def test_slow_pools_have_little_of_a_change_in_the_first_weeks(snapshot: Snapsho
     ratio = [row["delta"]["mean"] / row["baseline"]["mean"] for row in (early, late)]
     assert ratio[0] < 0.5
     assert ratio[1] > 0.85
-
-
-def test_one_more_hour_costs_what_the_dearest_in_use_costs(snapshot: Snapshot) -> None:
-    day = np.datetime64(snapshot.cutoff, "s")
-    lines = pd.DataFrame(
-        {
-            "leaf": [1, 1],
-            "ds": [day, day],
-            "meter": "Instance Hours",
-            "sku": ["committed", "on-demand"],
-            "cost": [60.0, 40.0],
-            "quantity": [60.0, 20.0],
-        }
-    )
-    found = marginal_prices(replace(snapshot, recent=lines), np.array([1]))
-    assert found[1] == pytest.approx(2.0 * 80.0 / 100.0)
-    assert found[0] == 1.0
 
 
 def test_taxes_follow_usage_as_far_as_the_money_that_they_are_on(snapshot: Snapshot) -> None:

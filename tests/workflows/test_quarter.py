@@ -47,6 +47,7 @@ def test_numbers_are_those_of_the_forecast(snapshot: Snapshot) -> None:
     assert row["last_quarter"] == pytest.approx(last["total"]["mean"])
     assert row["last_quarter_actual"] == last["spent"]
     assert row["last_quarter_over"] is False
+    assert "Last quarter (2026-Q4) is not over: its days from 2026-12-11 on count with their mean forecast." in quarter_answer(snapshot)["notes"]
     assert row["change_percent"] == pytest.approx(100 * (total["mean"] / last["total"]["mean"] - 1))
 
 
@@ -55,6 +56,7 @@ def test_last_quarter_that_is_over_is_all_actual(snapshot: Snapshot) -> None:
     row = answer["rows"][0]
     assert answer["last_quarter"] == {"start": "2026-07-01", "end": "2026-10-01", "over": True}
     assert row["last_quarter_over"] is True
+    assert not any("is not over" in note for note in answer["notes"])
     assert row["last_quarter"] == pytest.approx(row["last_quarter_actual"])
 
 

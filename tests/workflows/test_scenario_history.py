@@ -189,6 +189,19 @@ def test_periods_of_what_happened_add_up_and_a_plan_that_is_over_says_so() -> No
     assert any("all days of the plan are over" in text for text in changed["warnings"])
 
 
+def test_what_happened_is_told_by_ai_model_as_far_as_charge_lines_are_kept() -> None:
+    off = {"type": "switch_off", "scope": "ai_model=gpt-large", "from": "2027-01-10"}
+    late = {"type": "change_price", "scope": "ai_model=opus", "factor": 0.9, "from": "2027-01-15"}
+    plan = {**PLAN, "levers": [off, late], "scope": "ai_model=gpt-large|opus"}
+    answer = actual_answer(saved(plan), first_run(plan), newer(), older=shared_snapshot(), group_by=("ai_model",))
+    assert sum(row["actual"]["cost"] for row in answer["rows"]) == pytest.approx(answer["actual"]["cost"])
+    assert {row["group"]["ai_model"]: row["place"]["scenario"] for row in answer["rows"]}["gpt-large"] == "above P90", "it was never switched off"
+    assert [lever["scope"] for lever in answer["levers"]] == ["ai_model=gpt-large", "ai_model=opus"]
+    assert any("times recent shares" in text for text in answer["warnings"])
+    early = {**plan, "levers": [{**late, "from": "2027-01-02"}]}
+    assert actual_answer(saved(early), first_run(early), newer(), older=shared_snapshot())["levers"] == []
+
+
 def test_without_the_old_paths_whole_months_are_compared_by_what_was_kept() -> None:
     march = make_snapshot(seed=2, cutoff=date(2027, 3, 10), history_days=290)
     for older in (None, pruned(shared_snapshot())):

@@ -141,8 +141,11 @@ def test_budgets_show_both_probabilities(snapshot: Snapshot) -> None:
     assert found[0]["overrun_probability_before"] == before["overrun_probability"]
     assert found[0]["overrun_probability_after"] > found[0]["overrun_probability_before"]
     assert found[1]["overrun_probability_after"] == found[1]["overrun_probability_before"]
-    assert [entry["overrun_probability_after"] for entry in found[2:]] == [None, None, None]
-    assert ["warning" in entry for entry in found] == [False, False, True, True, True]
+    assert found[2]["derived"] == "share"
+    assert found[2]["overrun_probability_before"] == overrun_answer(snapshot, budgets[2])["overrun_probability"]
+    assert found[2]["expected_overrun_after"] > found[2]["expected_overrun_before"]
+    assert [entry["overrun_probability_after"] for entry in found[3:]] == [None, None]
+    assert ["warning" in entry for entry in found] == [False, False, False, True, True]
 
 
 def test_scope_finer_than_a_leaf_acts_on_its_recent_share(snapshot: Snapshot) -> None:
@@ -182,11 +185,7 @@ def test_errors_name_the_lever_and_what_is_near(snapshot: Snapshot, lever: dict[
     assert hint in str(caught.value.allowed)
 
 
-def test_rows_finer_than_a_leaf_and_days_beyond_the_horizon_are_refused(snapshot: Snapshot) -> None:
-    with pytest.raises(PlanError, match="finer than a leaf"):
-        whatif_answer(snapshot, plan(DOUBLE), group_by=("ai_model",))
-    with pytest.raises(PlanError, match="finer than a leaf"):
-        whatif_answer(snapshot, plan(DOUBLE, scope="region=eu-west"))
+def test_days_beyond_the_horizon_are_refused(snapshot: Snapshot) -> None:
     with pytest.raises(OutsideHorizonError):
         whatif_answer(snapshot, plan(DOUBLE, period="2030"))
 

@@ -336,3 +336,28 @@ def test_a_commitment_is_settled_last_wherever_it_stands_in_the_plan() -> None:
     assert first["levers"][0]["delta"]["mean"] == pytest.approx(last["levers"][1]["delta"]["mean"])
     assert [part["mean"] for part in first["waterfall"]["parts"]] == pytest.approx([part["mean"] for part in last["waterfall"]["parts"]][::-1])
     assert any("commitments and minimum fees after all others" in text for text in first["warnings"])
+
+
+def test_what_a_lever_brings_is_met_by_those_after_it_and_all_of_it_adds_up(snapshot: Snapshot) -> None:
+    launch: dict[str, Any] = {"type": "new_workload", "like": "team=search,service=OpenAI API", "scale": RANGE, "target": "team=maps,provider=openai"}
+    cheaper: dict[str, Any] = {"type": "change_price", "scope": "provider=openai", "factor": 0.8, "from": "2027-02-01"}
+    twice: dict[str, Any] = {"type": "scale_usage", "scope": "team=maps", "factor": RANGE, "from": "2027-03-01"}
+    found = whatif_answer(snapshot, plan(launch, cheaper, twice, {"type": "scale_usage", "factor": 1.1}), group_by=("team",))
+    whole = found["delta"]["mean"]
+    assert sum(lever["delta"]["mean"] for lever in found["levers"]) == pytest.approx(whole, rel=1e-9)
+    assert found["waterfall"]["sum"] == pytest.approx(whole, rel=1e-9)
+    assert sum(row["delta"]["mean"] for row in found["rows"]) == pytest.approx(whole, rel=1e-9)
+    (maps,) = (row for row in found["rows"] if row["group"] == {"team": "maps"})
+    assert maps["baseline"]["mean"] == 0.0
+    subsets = [subset for size in range(4) for subset in combinations((launch, cheaper, twice), size)]
+    value = {
+        tuple((launch, cheaper, twice).index(lever) for lever in subset): delta(snapshot, *subset)["mean"]
+        for subset in subsets
+        if not (twice in subset and launch not in subset)
+    }
+    # Without the launch there is nothing to double.
+    value |= {(2,): value[()], (1, 2): value[1,]}
+    shares = [part["mean"] for part in whatif_answer(snapshot, plan(launch, cheaper, twice))["waterfall"]["parts"]]
+    assert shares == pytest.approx(shapley_by_orders(3, value), rel=1e-6)
+    with pytest.raises(PlanError, match=r"levers\[1\] brings team 'maps', and acts after levers\[0\]"):
+        whatif_answer(snapshot, plan(twice, launch))

@@ -69,7 +69,7 @@ def next_days(n_days: int = 14) -> pd.DataFrame:
 def rows_of(frame: pd.DataFrame, first: int, last: int, **values: str) -> pd.Series:
     """Which rows are of some leaves and of the days first … last after the cutoff (0 is the first one)."""
     day = (frame["ds"] - frame["ds"].min()).dt.days
-    found = (day >= first) & (day <= last)
+    found: pd.Series[bool] = (day >= first) & (day <= last)
     for name, value in values.items():
         found &= frame[name] == value
     assert found.any()
@@ -77,7 +77,13 @@ def rows_of(frame: pd.DataFrame, first: int, last: int, **values: str) -> pd.Ser
 
 
 def found_in(
-    snapshot: Snapshot, frame: pd.DataFrame, *, daily: bool = False, lessons: Sequence[Lesson] = (), rules: Sensitivity | None = None
+    snapshot: Snapshot,
+    frame: pd.DataFrame,
+    *,
+    daily: bool = False,
+    lessons: Sequence[Lesson] = (),
+    confirmed: Sequence[Lesson] = (),
+    rules: Sensitivity | None = None,
 ) -> list[Incident]:
     """Incidents that a replay keeps, largest first. daily : each day comes in on the day after it; else all of them at once, at the end."""
     since = frame["ds"].min()
@@ -88,7 +94,7 @@ def found_in(
         return frame[(known_at <= pd.Timestamp(then.replace(tzinfo=None))).to_numpy()]
 
     until = (frame["ds"].max() + pd.Timedelta(days=1)).date()
-    steps = replayed(snapshot, developments, since=since.date(), until=until, bills=bills, lessons=lessons, rules=rules)
+    steps = replayed(snapshot, developments, since=since.date(), until=until, bills=bills, lessons=lessons, confirmed=confirmed, rules=rules)
     keeper = InMemory()
     start = datetime(since.year, since.month, since.day, tzinfo=UTC) - timedelta(days=7)
     ids = keep(steps, keeper, since=start)

@@ -17,6 +17,7 @@ from forecast.budgets.entry import check_parents
 from forecast.budgets.risk_history import BudgetRisk
 from forecast.budgets.thresholds import Threshold
 from forecast.errors import BudgetError, NotFoundError
+from forecast.spend.nearest import not_kept
 from forecast.spend.scope import Scope
 
 _RISK_FIELDS = tuple(field.name for field in fields(BudgetRisk))
@@ -50,8 +51,8 @@ class BudgetRecords:
         """The budget with this id; NotFoundError where there is none."""
         with self._readers.begin() as connection:
             row = connection.execute(sa.select(BUDGETS).where(BUDGETS.c.id == plain(budget_id))).one_or_none()
-        if row is None:
-            raise _no_budget(budget_id)
+            if row is None:
+                raise _no_budget(connection, budget_id)
         return _budget(row)
 
     def budgets(self) -> list[Budget]:
@@ -68,9 +69,8 @@ class BudgetRecords:
             children = list(connection.execute(sa.select(BUDGETS.c.id).where(BUDGETS.c.parent == key).order_by(BUDGETS.c.id)).scalars())
             if children:
                 raise _has_children(budget_id, children)
-            removed = connection.execute(sa.delete(BUDGETS).where(BUDGETS.c.id == key)).rowcount
-        if not removed:
-            raise _no_budget(budget_id)
+            if not connection.execute(sa.delete(BUDGETS).where(BUDGETS.c.id == key)).rowcount:
+                raise _no_budget(connection, budget_id)
 
     def put_risks(self, risks: Iterable[BudgetRisk]) -> int:
         """Write rows of the history, in place of older ones of the same budget, snapshot and start; returns how many.
@@ -116,8 +116,8 @@ def _budget(row: Any) -> Budget:
     return Budget(**values)
 
 
-def _no_budget(budget_id: str) -> NotFoundError:
-    return NotFoundError(f"No budget has the id {budget_id!r}", field="id", got=budget_id, allowed="an id of the list of budgets")
+def _no_budget(connection: sa.Connection, budget_id: str) -> NotFoundError:
+    return not_kept("No budget has the id", budget_id, connection.execute(sa.select(BUDGETS.c.id)).scalars())
 
 
 def _has_children(budget_id: str, children: Collection[str]) -> BudgetError:

@@ -12,6 +12,7 @@ from forecast.adapters.record_rows import plain, write
 from forecast.adapters.records_schema import DRIVERS
 from forecast.errors import NotFoundError
 from forecast.spend.drivers import Driver, merged
+from forecast.spend.nearest import not_kept
 
 
 class DriverRecords:
@@ -36,8 +37,8 @@ class DriverRecords:
         """The driver of this name; NotFoundError where there is none."""
         with self._readers.begin() as connection:
             row = connection.execute(sa.select(DRIVERS).where(DRIVERS.c.name == plain(name))).one_or_none()
-        if row is None:
-            raise _no_driver(name)
+            if row is None:
+                raise _no_driver(connection, name)
         return _driver(row)
 
     def drivers(self) -> list[Driver]:
@@ -48,14 +49,13 @@ class DriverRecords:
     def delete_driver(self, name: str) -> None:
         """Remove a driver with its values; NotFoundError where there is none."""
         with self._writers.begin() as connection:
-            removed = connection.execute(sa.delete(DRIVERS).where(DRIVERS.c.name == plain(name))).rowcount
-        if not removed:
-            raise _no_driver(name)
+            if not connection.execute(sa.delete(DRIVERS).where(DRIVERS.c.name == plain(name))).rowcount:
+                raise _no_driver(connection, name)
 
 
 def _driver(row: Any) -> Driver:
     return Driver.of_record(row.name, row.scope, row._mapping["rows"], row.unit, row.kind)
 
 
-def _no_driver(name: str) -> NotFoundError:
-    return NotFoundError(f"No driver is called {name!r}", field="name", got=name, allowed="a name of the list of drivers")
+def _no_driver(connection: sa.Connection, name: str) -> NotFoundError:
+    return not_kept("No driver is called", name, connection.execute(sa.select(DRIVERS.c.name)).scalars(), field="name")

@@ -10,12 +10,13 @@ import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from difflib import get_close_matches
 
 import sqlalchemy as sa
 
 from forecast.adapters.incident_rows import INCIDENTS, incident_of
 from forecast.adapters.record_rows import plain
-from forecast.alerts.incident import SEVERITIES, STATUSES, Incident
+from forecast.alerts.incident import KINDS, SEVERITIES, STATUSES, Incident
 from forecast.alerts.spans import moment, time_text
 from forecast.errors import InputError
 
@@ -43,6 +44,14 @@ class IncidentFilter:
         for name, given, known in (("status", self.statuses, STATUSES), ("severity", self.severities, SEVERITIES)):
             if unknown := sorted(set(given) - set(known)):
                 raise InputError(f"{name} {unknown[0]!r} is none", field=name, got=unknown[0], allowed=", ".join(known))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                near = get_close_matches(kind[:80], KINDS, n=1)
+                hint = f"; nearest: {near[0]}" if near else ""
+                raise InputError(f"kind {kind[:80]!r} is none{hint}", field="kind", got=kind[:80], allowed=", ".join(KINDS))
+        if self.since is not None and self.until is not None and self.until <= self.since:
+            told = f"until {time_text(self.until)} is not after since {time_text(self.since)}"
+            raise InputError(told, field="until", got=time_text(self.until), allowed=f"later than {time_text(self.since)}")
         if self.minimum_impact is not None and not (math.isfinite(self.minimum_impact) and self.minimum_impact >= 0):
             raise InputError(
                 f"minimum_impact is {self.minimum_impact}", field="minimum_impact", got=str(self.minimum_impact), allowed="money of 0 or more"
@@ -106,7 +115,8 @@ def _read_cursor(cursor: str, wanted: IncidentFilter) -> tuple[datetime, str]:
         text = base64.b64decode(cursor.encode() + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         start, after, digest = json.loads(text)
         found = moment(start), plain(after)
-    except (ValueError, TypeError, AttributeError, binascii.Error):
+        after.encode()
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError, binascii.Error):
         raise InputError("cursor is not one of ours", field="cursor", got=cursor[:100], allowed="next_cursor of the page before") from None
     if digest != wanted.digest():
         raise InputError(

@@ -76,17 +76,17 @@ class IncidentRecords:
     def acknowledge_incident(self, incident_id: str, *, now: datetime, by: str, why: str = "") -> Incident:
         """open → acknowledged (`life_cycle.acknowledge`); NotFoundError where there is no such incident."""
         with self._incident_writer() as connection:
-            return write_incident(connection, life_cycle.acknowledge(_read(connection, incident_id), now=now, by=plain(by), why=plain(why)))
+            return write_incident(connection, life_cycle.acknowledge(_read(connection, incident_id), now=now, by=by, why=why))
 
     def resolve_incident(self, incident_id: str, *, now: datetime, by: str, why: str = "") -> Incident:
         """open or acknowledged → resolved (`life_cycle.resolve`); NotFoundError where there is no such incident."""
         with self._incident_writer() as connection:
-            return write_incident(connection, life_cycle.resolve(_read(connection, incident_id), now=now, by=plain(by), why=plain(why)))
+            return write_incident(connection, life_cycle.resolve(_read(connection, incident_id), now=now, by=by, why=why))
 
     def reopen_incident(self, incident_id: str, *, now: datetime, by: str, why: str = "") -> Incident:
         """resolved → open (`life_cycle.reopen`); NotFoundError where there is no such incident."""
         with self._incident_writer() as connection:
-            return write_incident(connection, life_cycle.reopen(_read(connection, incident_id), now=now, by=plain(by), why=plain(why)))
+            return write_incident(connection, life_cycle.reopen(_read(connection, incident_id), now=now, by=by, why=why))
 
     def settle_incidents(
         self, *, scored_through: datetime, now: datetime, calm: timedelta = life_cycle.CALM, only: Collection[str] | None = None
@@ -96,13 +96,17 @@ class IncidentRecords:
         scored_through : end of the time that was scored at sufficient completeness. only : ids of those that it holds for; None is all.
         """
         events: list[Event] = []
+        settled: list[Incident] = []
         with self._incident_writer() as connection:
             active = sa.select(INCIDENTS).where(INCIDENTS.c.status != "resolved", INCIDENTS.c.end <= scored_through - calm)
             for row in connection.execute(active.order_by(INCIDENTS.c.start, INCIDENTS.c.id)).all():
                 if only is None or row.id in only:
                     before = incident_of(row)
-                    after = write_incident(connection, life_cycle.settle(before, scored_through=scored_through, now=now, calm=calm))
-                    events += events_since(before, after)
+                    after = life_cycle.settle(before, scored_through=scored_through, now=now, calm=calm)
+                    if after != before:
+                        settled.append(after)
+                        events += events_since(before, after)
+            write_incidents(connection, settled)
         return events
 
     def give_feedback(
@@ -119,7 +123,7 @@ class IncidentRecords:
         """Enter what somebody says of an incident (`feedback.feedback_on`), and let it take effect on all incidents of its scope."""
         with self._incident_writer() as connection:
             incident = _read(connection, incident_id)
-            entry = feedback_on(incident, verdict, number=0, now=now, by=plain(by), reason=plain(reason), until=until, days=days)
+            entry = feedback_on(incident, verdict, number=0, now=now, by=by, reason=reason, until=until, days=days)
             values = {name: value for name, value in feedback_values(entry).items() if name != "number"}
             key = connection.execute(sa.insert(INCIDENT_FEEDBACK).values(values)).inserted_primary_key
             _apply(connection, entry.scope)
@@ -137,7 +141,7 @@ class IncidentRecords:
             if not able:
                 what = "feedback that stands" if number is None else f"feedback number {number}"
                 raise NotFoundError(f"Incident {incident_id} has no {what}", field="feedback", got=number, allowed="feedback of this incident")
-            entry = undone(able[-1], now=now, by=plain(by))
+            entry = undone(able[-1], now=now, by=by)
             here = INCIDENT_FEEDBACK.c.number == entry.number
             connection.execute(sa.update(INCIDENT_FEEDBACK).where(here).values(undone_at=entry.undone_at, undone_by=entry.undone_by))
             _apply(connection, entry.scope)

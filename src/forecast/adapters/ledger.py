@@ -50,6 +50,7 @@ from forecast.errors import ConfigError, InputError
 from forecast.spend import focus
 from forecast.spend.currency import Rates, RatesUsed
 from forecast.spend.dimensions import UNKNOWN, is_name
+from forecast.spend.joined import series_name_sql
 from forecast.spend.rules import Rules
 from forecast.spend.scope import Scope, unknown_value
 
@@ -229,7 +230,7 @@ class Ledger:
     ) -> pd.DataFrame:
         """Columns `unique_id, ds, y` and those of `by`, sorted by id and ds; only periods with a charge line are there.
 
-        unique_id : the values of `by` joined by `|`, or `company`. ds : naive UTC start of the period in which the charge
+        unique_id : the values of `by` joined by `|` (`spend.joined`), or `company`. ds : naive UTC start of the period in which the charge
         starts, also where the charge is longer. y : float64 cost in the ledger's currency. `[start, end)` is about `ds`'s charges.
         `attrs["rates"]` : where lines in other currencies were converted, the rates that it took, as plain data.
 
@@ -240,7 +241,7 @@ class Ledger:
         names = dimension_names(by)
         values = ", ".join(f"{dimension_column(name)} AS {quoted_name(name)}" for name in names)
         start_of = f"CAST(date_trunc('{unit}', {quoted_name(focus.CHARGE_START)}) AS TIMESTAMP)"
-        ids = f"concat_ws('|', {', '.join(quoted_name(name) for name in names)})" if names else f"'{COMPANY}'"
+        ids = series_name_sql([quoted_name(name) for name in names]) if names else f"'{COMPANY}'"
         with self._answering() as (connection, scan, exchange):
             conditions, parameters = self._conditions(connection, scan, Scope.parse(scope))
             # A sum over entries is the sum over charges in force; only a period of which everything was taken back has to be left out.

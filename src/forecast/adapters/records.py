@@ -29,6 +29,7 @@ from forecast.adapters.records_schema import (
 from forecast.adapters.scenario_records import ScenarioRecords
 from forecast.errors import ConfigError, InputError, NotFoundError
 from forecast.spend.events import Effect, PlannedEvent
+from forecast.spend.nearest import not_kept
 from forecast.spend.scope import Scope
 
 LEAST_PREFIX = 8
@@ -134,8 +135,8 @@ class Records(BudgetRecords, DriverRecords, IncidentRecords, ScenarioRecords):
         """The event with this id; NotFoundError where there is none."""
         with self._readers.begin() as connection:
             row = connection.execute(sa.select(PLANNED_EVENTS).where(PLANNED_EVENTS.c.id == plain(event_id))).one_or_none()
-        if row is None:
-            raise _no_event(event_id)
+            if row is None:
+                raise _no_event(connection, event_id)
         return _event(row)
 
     def events(self) -> list[PlannedEvent]:
@@ -147,9 +148,8 @@ class Records(BudgetRecords, DriverRecords, IncidentRecords, ScenarioRecords):
     def delete_event(self, event_id: str) -> None:
         """Remove an event; NotFoundError where there is none."""
         with self._writers.begin() as connection:
-            removed = connection.execute(sa.delete(PLANNED_EVENTS).where(PLANNED_EVENTS.c.id == plain(event_id))).rowcount
-        if not removed:
-            raise _no_event(event_id)
+            if not connection.execute(sa.delete(PLANNED_EVENTS).where(PLANNED_EVENTS.c.id == plain(event_id))).rowcount:
+                raise _no_event(connection, event_id)
 
     # Snapshots
 
@@ -296,5 +296,5 @@ def _event(row: Any) -> PlannedEvent:
     return PlannedEvent(**{**values, "effect": effect, "scope": Scope.parse(values["scope"])})
 
 
-def _no_event(event_id: str) -> NotFoundError:
-    return NotFoundError(f"No planned event has the id {event_id!r}", field="id", got=event_id, allowed="an id of the list of events")
+def _no_event(connection: sa.Connection, event_id: str) -> NotFoundError:
+    return not_kept("No planned event has the id", event_id, connection.execute(sa.select(PLANNED_EVENTS.c.id)).scalars())

@@ -151,6 +151,17 @@ class ScenarioRecords:
         with self._readers.begin() as connection:
             return {row.scenario_id: ScenarioRun(**row._mapping) for row in connection.execute(query)}
 
+    def scenario_snapshots(self, most: int) -> list[str]:
+        """Ids of the `most` newest snapshots that the newest versions of scenarios were first run on: what they are held against later."""
+        query = sa.select(SCENARIO_RUNS.c.scenario_id, SCENARIO_RUNS.c.cost, SCENARIO_RUNS.c.snapshot_id, SCENARIO_RUNS.c.cutoff)
+        query = query.join_from(SCENARIO_RUNS, SCENARIOS, SCENARIO_RUNS.c.scenario_id == SCENARIOS.c.id)
+        query = query.where(SCENARIO_RUNS.c.version == SCENARIOS.c.latest).order_by(SCENARIO_RUNS.c.cutoff, SCENARIO_RUNS.c.computed_at)
+        first: dict[tuple[str, str], tuple[Any, str]] = {}
+        with self._readers.begin() as connection:
+            for row in connection.execute(query):
+                first.setdefault((row.scenario_id, row.cost), (row.cutoff, row.snapshot_id))
+        return [name for _, name in sorted(set(first.values()), reverse=True)][:most]
+
 
 def _versions() -> sa.Select[Any]:
     columns = [SCENARIOS.c.id, SCENARIOS.c.latest, SCENARIOS.c.created_at, *(SCENARIO_VERSIONS.c[name] for name in _VERSION_COLUMNS)]

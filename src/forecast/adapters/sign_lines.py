@@ -1,5 +1,5 @@
-"""What charge lines say of strange spend beside its amount: changed unit prices, kinds of tokens, new resources, machine time that
-never varies, lines that came twice."""
+"""What charge lines say of strange spend beside its amount: changed unit prices, kinds of tokens, what is new, new machines that never
+rest, lines that came twice."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pandas as pd
 
 from forecast.adapters import duck
 from forecast.adapters.duck import quoted_name
+from forecast.adapters.hour_lines import UNITS, read_day_hours
 from forecast.adapters.ledger import Ledger
 from forecast.adapters.spend_history import SpendHistory
-from forecast.anomalies.signs import AMOUNTS
+from forecast.anomalies.signs import AMOUNTS, UNCHANGED_MOST
 from forecast.spend import focus
 from forecast.spend.dimensions import UNKNOWN
 
@@ -22,17 +23,28 @@ BEFORE = 84
 PRICE_BACK = 28
 """Days whose median is the usual price."""
 NEW_AFTER = 56
-"""A resource that was not seen for so many days is new; one that was, in whatever leaf, is not: it only lost or gained a tag."""
-UNITS = 1_000_000_000
-"""Money and quantities are added up as whole billionths: sums of floats hang on the order of lines, and a snapshot's id must not."""
+"""What was not seen for so many days is new; a resource that was, in whatever leaf, is not: it only lost or gained a tag."""
 NEW_FOR = 7
 """Days for which it is."""
-SAME_FOR, SAME = 7, 0.02
-"""Days, a weekend among them, on which the same machine time is not what people use; and how far the largest may lie above the least."""
+SAME, SERVES_AFTER = 0.02, 28
+"""How far the largest machine time (or cost, where a market makes the price) of a new machine's whole days may lie above the least; and days after
+which it is not new any more: what serves for good runs on, too."""
+MARKET = "Dynamic"
+"""Pricing category of what costs what a market asks: that its price moves says nothing."""
 
 _CONSUMED = (focus.CONSUMED_QUANTITY, focus.CONSUMED_UNIT)
 _PRICED = (focus.PRICING_QUANTITY, focus.PRICING_UNIT)
 _MACHINE_TIME = "hour|minute|second"
+_RESOURCE = f"'resource ' || nullif(resource, '{UNKNOWN}')"
+_NEW = (
+    _RESOURCE,
+    f"CASE WHEN region <> '{UNKNOWN}' THEN concat_ws(chr(31), 'region', team, provider, region) END",
+    "concat_ws(chr(31), 'service', team, provider, service)",
+    f"'model ' || nullif(ai_model, '{UNKNOWN}')",
+    # A team that turns to a model which others know is adoption, unless no key is named of which one could ask whether it is new.
+    f"CASE WHEN resource = '{UNKNOWN}' AND ai_model <> '{UNKNOWN}' THEN concat_ws(chr(31), 'model', team, ai_model) END",
+)
+"""What is new where it was not seen before: a resource or AI model in the company, a region or service in a team."""
 _OUTPUT, _INPUT = "output|completion|generated", "input|prompt|cache"
 
 
@@ -45,9 +57,9 @@ def read_sign_lines(
     spend : of lines that are learnt from (not what came once or by a schedule), and all else is said of those lines only.
     """
     first = start - dt.timedelta(days=BEFORE)
-    finer = ["ai_model", "meter", "sku", "resource", "region"]
+    finer = ["provider", "service", "team", "ai_model", "meter", "sku", "resource", "region"]
     names = list(dict.fromkeys([*dimensions, *finer, "charge_treatment"]))
-    columns = [*names, *_CONSUMED, *_PRICED, focus.CHARGE_START, focus.CHARGE_END, focus.BILLING_CURRENCY, focus.COSTS[cost]]
+    columns = [*names, *_CONSUMED, *_PRICED, focus.PRICING_CATEGORY, focus.CHARGE_START, focus.CHARGE_END, focus.BILLING_CURRENCY, focus.COSTS[cost]]
     billed = ledger.charges(start=first, end=end, columns=columns, as_of=as_of)
     connection = duck.connect()
     try:
@@ -62,13 +74,18 @@ def read_sign_lines(
 
 
 def read_signs(ledger: Ledger, history: SpendHistory, *, cost: str = "effective", as_of: dt.datetime | None = None) -> pd.DataFrame:
-    """What a snapshot keeps of them: columns `leaf` (row number), `ds` and AMOUNTS, of days on which some amount is not nothing."""
+    """What a snapshot keeps of them: columns `leaf` (row number), `ds` and AMOUNTS, of days on which some amount is not nothing; where there are
+    lines of single hours also those of `hour_lines.read_day_hours`, and rows of nodes, in which all else is nothing."""
     dimensions = history.hierarchy.dimensions
     end = history.matrix.ds[-1].date() + dt.timedelta(days=1)
     start = max(history.matrix.ds[0].date(), end - dt.timedelta(days=SIGN_DAYS))
     lines = read_sign_lines(ledger, dimensions, start, end, cost=cost, as_of=as_of).merge(history.leaf_of, on=list(dimensions), how="inner")
     found = lines.groupby(["leaf", "ds"], sort=True, as_index=False)[list(AMOUNTS)].sum()
-    return found[(found[list(AMOUNTS)] != 0.0).any(axis=1)].reset_index(drop=True)
+    found = found[(found[list(AMOUNTS)] != 0.0).any(axis=1)].reset_index(drop=True)
+    hours = read_day_hours(ledger, history, start, cost=cost, as_of=as_of)
+    if hours.empty:
+        return found
+    return found.merge(hours, on=["leaf", "ds"], how="outer").fillna(0.0).sort_values(["leaf", "ds"], ignore_index=True)
 
 
 def _lines(charges: str, names: list[str], cost: str) -> str:
@@ -76,9 +93,10 @@ def _lines(charges: str, names: list[str], cost: str) -> str:
     known = ", ".join(f"coalesce({quoted_name(name)}, '{UNKNOWN}') AS {quoted_name(name)}" for name in names if name != "charge_treatment")
     said = [[quoted_name(name) for name in pair] for pair in (_CONSUMED, _PRICED)]
     quantity, unit = (" ".join(f"WHEN {pair[0]} IS NOT NULL AND {pair[1]} IS NOT NULL THEN {pair[place]}" for pair in said) for place in (0, 1))
-    begins, ends = quoted_name(focus.CHARGE_START), quoted_name(focus.CHARGE_END)
+    begins, ends, category = (quoted_name(name) for name in (focus.CHARGE_START, focus.CHARGE_END, focus.PRICING_CATEGORY))
     return f"""
         SELECT {known}, {begins}::DATE AS ds, {begins} AS begins, {ends} AS ends, {_whole(quoted_name(focus.COSTS[cost]))} AS cost,
+               coalesce({category}, '') AS category,
                CASE {unit} ELSE '' END AS unit, {_whole(f"CASE {quantity} ELSE 0 END")} AS quantity, count(*) AS times
         FROM {charges} WHERE charge_treatment = 'learn' GROUP BY ALL
     """
@@ -90,6 +108,8 @@ def _whole(amount: str) -> str:
 
 def _amounts(leaf: list[str], start: dt.date) -> str:
     own = ", ".join(leaf)
+    priced = "ai_model, meter, sku, region, unit, category"
+    things = ", ".join(_NEW)
     window = f"RANGE BETWEEN INTERVAL {PRICE_BACK} DAY PRECEDING AND INTERVAL 1 DAY PRECEDING"
     return f"""
         WITH days AS (
@@ -99,35 +119,43 @@ def _amounts(leaf: list[str], start: dt.date) -> str:
                    sum(cost * (times - 1)) AS duplicates
             FROM lines WHERE ds >= DATE '{start}' GROUP BY ALL
         ), metered AS (
-            SELECT ds, {own}, ai_model, meter, sku, region, unit, sum(cost * times) AS cost, sum(quantity * times) AS quantity
-            FROM lines WHERE quantity > 0 GROUP BY ALL
+            SELECT ds, {own}, {priced}, sum(cost * times) AS cost, sum(quantity * times) AS quantity
+            FROM lines WHERE quantity > 0 AND category <> '{MARKET}' GROUP BY ALL
         ), priced AS (
             SELECT ds, {own}, quantity::DOUBLE AS quantity, cost::DOUBLE / quantity::DOUBLE AS price,
-                   median(cost::DOUBLE / quantity::DOUBLE) OVER (PARTITION BY {own}, ai_model, meter, sku, region, unit ORDER BY ds {window}) AS usual
+                   median(cost::DOUBLE / quantity::DOUBLE) OVER (PARTITION BY {own}, {priced} ORDER BY ds {window}) AS usual
             FROM metered WHERE cost > 0
         ), prices AS (
             SELECT ds, {own}, sum(round(quantity * (price - usual))::HUGEINT) AS price
             FROM priced WHERE usual IS NOT NULL AND ds >= DATE '{start}' GROUP BY ALL
         ), timed AS (
-            SELECT ds, {own}, resource, sku, sum(cost * times) AS cost, sum(quantity * times) AS quantity
+            SELECT ds, {own}, {_RESOURCE} AS thing, sku, sum(cost * times) AS cost, sum(quantity * times) AS quantity
             FROM lines WHERE quantity > 0 AND resource <> '{UNKNOWN}' AND regexp_matches(lower(unit), '{_MACHINE_TIME}') GROUP BY ALL
-        ), runs AS (
-            SELECT ds, {own}, cost, count(*) OVER last AS days, min(quantity) OVER last AS least, max(quantity) OVER last AS most FROM timed
-            WINDOW last AS (PARTITION BY {own}, resource, sku ORDER BY ds RANGE BETWEEN INTERVAL {SAME_FOR - 1} DAY PRECEDING AND CURRENT ROW)
-        ), same AS (
-            SELECT ds, {own}, sum(cost) AS constant FROM runs
-            WHERE days = {SAME_FOR} AND most - least <= {SAME} * most AND ds >= DATE '{start}' GROUP BY ALL
         ), seen AS (
-            SELECT ds, {own}, resource, sum(cost * times) AS cost FROM lines WHERE resource <> '{UNKNOWN}' GROUP BY ALL
+            SELECT ds, {own}, [{things}] AS things, sum(cost * times) AS cost FROM lines GROUP BY ALL
         ), gaps AS (
-            SELECT *, lag(ds) OVER (PARTITION BY resource ORDER BY ds) AS before FROM (SELECT DISTINCT ds, resource FROM seen)
+            SELECT *, lag(ds) OVER (PARTITION BY thing ORDER BY ds) AS before FROM (SELECT DISTINCT ds, unnest(things) AS thing FROM seen)
+            WHERE thing IS NOT NULL
         ), begun AS (
-            SELECT ds, resource, max(CASE WHEN before IS NULL OR ds - before > {NEW_AFTER} THEN ds END)
-                                     OVER (PARTITION BY resource ORDER BY ds ROWS UNBOUNDED PRECEDING) AS began
+            SELECT ds, thing, max(CASE WHEN before IS NULL OR ds - before > {NEW_AFTER} THEN ds END)
+                                  OVER (PARTITION BY thing ORDER BY ds ROWS UNBOUNDED PRECEDING) AS began
             FROM gaps
+        ), new AS (
+            SELECT ds, thing, began, ds - began AS age FROM begun WHERE began > (SELECT min(ds) FROM lines) + {NEW_AFTER // 2}
+        ), young AS (
+            SELECT ds, list(thing) AS things FROM new WHERE age < {NEW_FOR} GROUP BY ds
         ), fresh AS (
-            SELECT ds, {own}, sum(cost) AS newcomers FROM seen JOIN begun USING (ds, resource) WHERE ds - began < {NEW_FOR} AND ds >= DATE '{start}'
-                   AND began > (SELECT min(ds) FROM lines) + {NEW_AFTER // 2} GROUP BY ALL
+            SELECT ds, {own}, sum(cost) AS newcomers FROM seen JOIN young USING (ds)
+            WHERE ds >= DATE '{start}' AND list_has_any(seen.things, young.things) GROUP BY ALL
+        ), runs AS (
+            SELECT ds, {own}, cost, age, count(*) OVER life AS days, min(quantity) OVER life AS least, max(quantity) OVER life AS most,
+                   min(cost) OVER life AS cheapest, max(cost) OVER life AS dearest
+            FROM timed JOIN new USING (ds, thing) WHERE age > 0
+            WINDOW life AS (PARTITION BY {own}, thing, sku, began ORDER BY ds ROWS UNBOUNDED PRECEDING)
+        ), same AS (
+            SELECT ds, {own}, sum(cost) AS constant, sum(cost * least(age, {UNCHANGED_MOST})) AS constant_days FROM runs
+            WHERE days = age AND age BETWEEN 2 AND {SERVES_AFTER} AND ds >= DATE '{start}'
+                  AND (most - least <= {SAME} * most OR dearest - cheapest <= {SAME} * dearest) GROUP BY ALL
         )
         SELECT ds, {own}, {", ".join(f"coalesce({name}, 0)::DOUBLE / {UNITS} AS {name}" for name in ("spend", *AMOUNTS))}
         FROM days LEFT JOIN prices USING (ds, {own}) LEFT JOIN fresh USING (ds, {own}) LEFT JOIN same USING (ds, {own}) ORDER BY ALL

@@ -43,7 +43,7 @@ DIGEST_AT_OPEN = 4 * 1024 * 1024
 """Files up to this size are checked against their digest at every opening (a millisecond each); larger ones by `verify`."""
 ABANDONED_SECONDS = 24 * 3600
 """After so long a half-written folder belongs to a writer that died."""
-_ID = re.compile(r"^[0-9a-f]{64}$")
+_ID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ class SnapshotStore:
             return []
         known = []
         for path in self.folder.iterdir():
-            if _ID.match(path.name):
+            if _ID.fullmatch(path.name):
                 with suppress(ArtifactError):
                     known.append((str(read_manifest(path, "snapshot", FORMAT).get("created_at")), path.name))
         return [name for _, name in sorted(known)]
@@ -192,11 +192,11 @@ class SnapshotStore:
                 got=snapshot_id,
                 allowed=f"at least {LEAST_PREFIX} characters of an id",
             )
-        if _ID.match(snapshot_id):
+        if _ID.fullmatch(snapshot_id):
             matches = [self.folder / snapshot_id] if (self.folder / snapshot_id).is_dir() else []
         else:
             known = self.folder.iterdir() if self.folder.is_dir() else []
-            matches = [path for path in known if _ID.match(path.name) and path.name.startswith(snapshot_id)]
+            matches = [path for path in known if _ID.fullmatch(path.name) and path.name.startswith(snapshot_id)]
         if len(matches) != 1:
             problem = "No snapshot has" if not matches else "More than one snapshot has"
             raise NotFoundError(

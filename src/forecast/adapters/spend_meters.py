@@ -39,7 +39,7 @@ def read_meters(ledger: Ledger, history: SpendHistory, *, cost: str = "effective
     found = pd.concat(frames, ignore_index=True)
     for name in ("start", "end"):
         found[name] = pd.to_datetime(found[name]).astype("datetime64[s]")
-    return found[list(COLUMNS)].sort_values(["recent", "start", "leaf", "ai_model", "meter", "unit"], ignore_index=True)
+    return found[list(COLUMNS)].sort_values(["recent", "start", "leaf", "ai_model", "meter", "unit", "commitment"], ignore_index=True)
 
 
 def _spans(first: dt.date, end: dt.date) -> Iterator[tuple[dt.date, dt.date]]:
@@ -55,7 +55,9 @@ def _read(
     ledger: Ledger, history: SpendHistory, start: dt.date, end: dt.date, cost: str, as_of: dt.datetime | None, *, by_month: bool
 ) -> pd.DataFrame:
     dimensions = [*dict.fromkeys([*history.hierarchy.dimensions, "ai_model", "meter", "charge_treatment"])]
-    columns = [*dimensions, *CONSUMED, *PRICED, focus.CHARGE_START, focus.BILLING_CURRENCY, focus.COSTS[cost]]
+    money = list(dict.fromkeys([focus.COSTS[cost], focus.EFFECTIVE_COST, focus.CONTRACTED_COST]))
+    columns = [*dict.fromkeys([*dimensions, "provider", "service"]), *CONSUMED, *PRICED, focus.CHARGE_START, focus.BILLING_CURRENCY, *money]
+    columns += [focus.COMMITMENT_DISCOUNT_ID, focus.COMMITMENT_DISCOUNT_STATUS]
     lines = ledger.charges(start=start, end=end, columns=columns, as_of=as_of)
     known = ", ".join(f"coalesce({quoted_name(name)}, '{UNKNOWN}') AS {quoted_name(name)}" for name in dimensions)
     join = " AND ".join(f"l.{quoted_name(name)} = o.{quoted_name(name)}" for name in history.hierarchy.dimensions)
@@ -63,25 +65,41 @@ def _read(
     first = f"greatest(date_trunc('month', {day})::DATE, DATE '{start}')" if by_month else f"DATE '{start}'"
     said = [[quoted_name(name) for name in pair] for pair in (CONSUMED, PRICED)]
     quantity, unit = (" ".join(f"WHEN {pair[0]} IS NOT NULL AND {pair[1]} IS NOT NULL THEN {pair[place]}" for pair in said) for place in (0, 1))
+    commitment, committed, worth = ("''", "0", "0") if by_month else _of_commitments()
     sql = f"""
         WITH lines AS (
             SELECT {known}, {first} AS start, {quoted_name(focus.COSTS[cost])} AS cost,
-                   CASE {unit} ELSE '' END AS unit, CASE {quantity} ELSE 0 END AS quantity
+                   CASE {unit} ELSE '' END AS unit, CASE {quantity} ELSE 0 END AS quantity,
+                   {commitment} AS commitment, {committed} AS committed, {worth} AS worth
             FROM charges
         )
-        SELECT o.leaf, l.start, l.ai_model, l.meter, l.unit, sum(l.cost)::DOUBLE AS cost, sum(l.quantity)::DOUBLE AS quantity
+        SELECT o.leaf, l.start, l.ai_model, l.meter, l.unit, l.commitment, sum(l.cost)::DOUBLE AS cost, sum(l.quantity)::DOUBLE AS quantity,
+               coalesce(sum(l.committed), 0)::DOUBLE AS committed, coalesce(sum(l.worth), 0)::DOUBLE AS worth
         FROM lines l JOIN leaf_of o ON {join} WHERE l.charge_treatment = 'learn' GROUP BY ALL
     """
     connection = duck.connect()
     try:
         connection.register("billed", lines)
         connection.register("leaf_of", history.leaf_of)
-        duck.execute(connection, f"CREATE TEMP VIEW charges AS SELECT * FROM {ledger.in_one_currency(connection, 'billed', [focus.COSTS[cost]])}")
+        duck.execute(connection, f"CREATE TEMP VIEW charges AS SELECT * FROM {ledger.in_one_currency(connection, 'billed', money)}")
         frame = _frame(connection, sql)
     finally:
         connection.close()
     after = (frame["start"] + pd.offsets.MonthBegin(1)).to_numpy()
     return frame.assign(end=np.minimum(after, np.datetime64(end)) if by_month else np.datetime64(end), recent=not by_month)
+
+
+def _of_commitments() -> tuple[str, str, str]:
+    """SQL of a line's commitment, the amortised money of it, and what its usage would cost without: at least as much.
+
+    A commitment that the bill gives no name is the one of its service.
+    """
+    status = f"lower(trim({quoted_name(focus.COMMITMENT_DISCOUNT_STATUS)}))"
+    names = f"{quoted_name(focus.COMMITMENT_DISCOUNT_ID)}, concat_ws(' ', provider, service), '{UNKNOWN}'"
+    commitment = f"CASE WHEN {status} IN ('used', 'unused') THEN coalesce({names}) ELSE '' END"
+    money, price = quoted_name(focus.EFFECTIVE_COST), quoted_name(focus.CONTRACTED_COST)
+    committed = f"CASE WHEN {status} IN ('used', 'unused') THEN {money} ELSE 0 END"
+    return commitment, committed, f"CASE WHEN {status} = 'used' THEN greatest({money}, {price}) ELSE 0 END"
 
 
 def _frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from statistics import NormalDist
 from forecast.alerts.identity import scope_text
 from forecast.alerts.incident import Incident, Suppression
 from forecast.alerts.spans import time_text, utc
+from forecast.alerts.words import check_name, check_reason
 from forecast.errors import InputError
 
 VERDICTS = ("expected", "unexpected", "planned", "too_small")
@@ -24,7 +25,6 @@ USUAL_DAYS = 30.0
 MOST_DAYS = 3660.0
 MOST_GROWTH = 2.0
 """What costs more than this many times what was seen (a day; for `too_small` in all) is not what was spoken of: people are told again."""
-LONGEST_REASON = 2000
 
 
 @dataclass(frozen=True)
@@ -102,8 +102,8 @@ def feedback_on(
     """
     if verdict not in VERDICTS:
         raise InputError(f"feedback {verdict!r} is none", field="verdict", got=verdict, allowed=", ".join(VERDICTS))
-    if len(reason) > LONGEST_REASON:
-        raise InputError(f"reason has {len(reason)} characters", field="reason", got=len(reason), allowed=f"at most {LONGEST_REASON} characters")
+    check_name("by", by)
+    check_reason("reason", reason)
     moment = utc(now)
     return Feedback(
         number,
@@ -124,6 +124,7 @@ def feedback_on(
 
 def undone(entry: Feedback, *, now: datetime, by: str = "") -> Feedback:
     """The entry without its effects; once more changes nothing."""
+    check_name("by", by)
     return replace(entry, undone_at=utc(now), undone_by=by) if entry.stands else entry
 
 

@@ -10,7 +10,8 @@ from functools import lru_cache
 
 from forecast.alerts.spans import span_texts
 
-_SEPARATORS = re.compile(r"[\\,=]")
+_SEPARATORS = re.compile(r"[,=]")
+"""Bars and backslashes inside values have their backslash already (`spend.joined`)."""
 
 
 def fingerprint(kind: str, direction: str, scope: Mapping[str, str]) -> str:

@@ -34,8 +34,9 @@ _KIND = re.compile(r"[a-z][a-z_]{0,31}")
 class Detection:
     """What a detector says of one cause now.
 
-    scope : dimension → value (values joined by `|`; a dimension that is excluded ends in `!`); empty is the whole company. parts : its days or
-    hours, apart from one another. p_value : of the strangest of them. root_causes : as answers show them, ranked.
+    scope : dimension → value (several are joined by `|`, a bar or backslash inside one has a backslash before it; a dimension that is excluded
+    ends in `!`); empty is the whole company. parts : its days or hours, apart from one another. p_value : of the strangest of them.
+    root_causes : as answers show them, ranked.
     """
 
     kind: str

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from forecast.alerts.identity import incident_id
 from forecast.alerts.incident import SEVERITIES, Detection, Incident, Transition, severity
 from forecast.alerts.spans import DAY, Part, span_texts, utc, within
+from forecast.alerts.words import check_name, check_reason
 from forecast.errors import ConflictError
 
 QUIET = timedelta(days=3)
@@ -212,4 +213,5 @@ def _severity(incident: Incident) -> str:
 
 
 def _with(incident: Incident, now: datetime, by: str, event: str, why: str = "") -> Incident:
-    return replace(incident, history=(*incident.history, Transition(utc(now), by, event, incident.status, why)))
+    step = Transition(utc(now), check_name("by", by), event, incident.status, check_reason("why", why))
+    return replace(incident, history=(*incident.history, step))

@@ -60,7 +60,7 @@ def moment(value: str | date | datetime) -> datetime:
         return datetime(value.year, value.month, value.day, tzinfo=UTC)
     try:
         return utc(datetime.fromisoformat(value))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(f"{value!r} is no day and no moment", field="start", got=str(value), allowed="2027-03-01 or 2027-03-01T13:00:00Z") from None
 
 

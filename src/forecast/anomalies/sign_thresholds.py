@@ -2,7 +2,7 @@
 
 Each sign has a share of what is tolerated, and a threshold at which its episodes (a series' flagged days, near each other) are that many. Then
 one factor moves all thresholds until the incidents of the replay, merged as the product merges them, are as many as were declared: signs
-that speak of the same trouble count once, and what a sign does not use the others may.
+that speak of the same trouble count once, and what a sign does not use the others may. What people have confirmed as real counts in neither.
 """
 
 from __future__ import annotations
@@ -15,15 +15,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.anomalies.own_record import WAIT
-from forecast.anomalies.signs import ABOVE, CONSTANT, DUPLICATES, GROWTH, MIX, NEWCOMERS, PRICE, SIGNS, SPEND, Sign
+from forecast.anomalies.signs import ABOVE, CONSTANT, DUPLICATES, GROWTH, HOURS, HOURS_ABOVE, MIX, NEWCOMERS, PRICE, SIGNS, SPEND, Sign
 from forecast.anomalies.threshold import DAYS_A_MONTH
 from forecast.errors import ArtifactError
 
 Floats = NDArray[np.float64]
 
-SHARES: dict[str, float] = {SPEND: 0.30, GROWTH: 0.20, PRICE: 0.04, MIX: 0.20, NEWCOMERS: 0.08, CONSTANT: 0.08, DUPLICATES: 0.04, ABOVE: 0.005}
+SHARES: dict[str, float] = {
+    SPEND: 0.20,
+    GROWTH: 0.20,
+    PRICE: 0.08,
+    MIX: 0.20,
+    NEWCOMERS: 0.12,
+    CONSTANT: 0.12,
+    DUPLICATES: 0.04,
+    ABOVE: 0.005,
+    HOURS: 0.08,
+    HOURS_ABOVE: 0.04,
+}
 """Parts of the declared rate. Signs that are sharp need little: prices and duplicates are nearly always constant."""
-PRIOR: dict[str, float] = {SPEND: 3.0, GROWTH: 3.0, PRICE: 1.0, MIX: 2.0, NEWCOMERS: 2.0, CONSTANT: 3.0, DUPLICATES: 2.0, ABOVE: 3.0}
+PRIOR: dict[str, float] = {
+    SPEND: 3.0,
+    GROWTH: 3.0,
+    PRICE: 1.0,
+    MIX: 2.0,
+    NEWCOMERS: 2.0,
+    CONSTANT: 2.0,
+    DUPLICATES: 2.0,
+    ABOVE: 3.0,
+    HOURS: 3.0,
+    HOURS_ABOVE: 3.0,
+}
 """Strengths from which a sign speaks at least while less than a quarter of days has been replayed."""
 FEW_DAYS = 91
 TAIL = 2.0
@@ -77,11 +99,17 @@ class Thresholds:
         )
 
 
-def fit_thresholds(signs: Sequence[Sign], false_alarms_per_month: float, n_incidents: Callable[[Mapping[str, NDArray[np.bool_]]], int]) -> Thresholds:
-    """signs : of the whole history, columns are the same days. n_incidents : how many merged incidents the flags of the signs make up.
+def fit_thresholds(
+    signs: Sequence[Sign],
+    false_alarms_per_month: float,
+    n_incidents: Callable[[Mapping[str, NDArray[np.bool_]]], int],
+    confirmed: Mapping[str, NDArray[np.bool_]] | None = None,
+) -> Thresholds:
+    """signs : of the whole history, columns are the same days. n_incidents : how many merged incidents the flags of the signs make up, without
+    those that people have confirmed as real. confirmed : by sign, which series and days speak of these; None where nobody has confirmed any.
 
-    The rate holds for what the replay held, with all that was strange in it: real incidents are not taken out, so that false ones are at
-    most as many as declared.
+    The rate holds for what is left of the replay. Real incidents that nobody has confirmed count with the false, which are therefore at most as
+    many as declared.
     """
     n_days = max((sign.strength.shape[1] for sign in signs), default=0)
     scored = min(max(n_days - WAIT, 0), REPLAYED)
@@ -90,8 +118,9 @@ def fit_thresholds(signs: Sequence[Sign], false_alarms_per_month: float, n_incid
     levels, shares = {name: np.zeros(0) for name in SIGNS}, {name: np.zeros(0) for name in SIGNS}
     base = dict(PRIOR)
     for name, strength in late.items():
-        levels[name], shares[name] = _table(strength)
-        found = _threshold(strength, SHARES[name] * false_alarms_per_month * months)
+        ordinary = strength if confirmed is None else np.where(confirmed[name][:, n_days - scored :], 0.0, strength)
+        levels[name], shares[name] = _table(ordinary)
+        found = _threshold(ordinary, SHARES[name] * false_alarms_per_month * months)
         base[name] = max(found, PRIOR[name]) if scored < FEW_DAYS else found
     low, high = np.log(LEAST_FACTOR), np.log(MOST_FACTOR)
     allowed = max(false_alarms_per_month * months, 1.0)

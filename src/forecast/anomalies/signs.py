@@ -4,10 +4,13 @@ spend       more or less than the four weeks before: over 1, 2, 4 and 7 days
 growth      the last two weeks against the four before them, in money and in proportion: what creeps is never strange on one day
 price       what changed unit prices cost: contracts are constant to a fraction of a percent, so an error stands out on its first day
 mix         input tokens out of proportion to output tokens: retries and loops, however wild the volume is
-newcomers   spend of keys, machines and indices that were not there before, as far as it comes on top of what the rest costs
-constant    machine time that was the same every day of a week: what people use rests on weekends, what was forgotten does not
+newcomers   spend of keys, machines, AI models, regions and services that were not there before, as far as it comes on top of what the rest costs
+constant    new machines that run on unchanged, by the square of the days that they did: what people use pauses, what was forgotten does not
 duplicates  the same line twice
 above       as spend, on the nodes above the leaves: small things add up
+hours       more than is usual at these hours of the day, over 1, 3 and 6 hours, where bills have lines of single hours: a day that is going on
+            need not be beyond a whole one to be strange
+hours_above as hours, on the nodes above the leaves
 
 Strength is each amount against the series' own record (`own_record`), counted by how regularly the series is in use (`regularity`); thresholds come
 from a replay (`sign_thresholds`). docs/decisions/0016 has what was tried.
@@ -28,10 +31,15 @@ from forecast.anomalies.own_record import strengths
 Floats = NDArray[np.float64]
 
 SPEND, GROWTH, PRICE, MIX, NEWCOMERS, CONSTANT, DUPLICATES, ABOVE = "spend", "growth", "price", "mix", "newcomers", "constant", "duplicates", "above"
-SIGNS = (SPEND, GROWTH, PRICE, MIX, NEWCOMERS, CONSTANT, DUPLICATES, ABOVE)
-AMOUNTS = ("price", "input", "output", "newcomers", "constant", "duplicates")
-"""What is read of charge lines, by leaf and day: money of changed prices, of input and output tokens, of new resources, of machine time that was
-the same for a week, of lines that came twice."""
+HOURS, HOURS_ABOVE = "hours", "hours_above"
+SIGNS = (SPEND, GROWTH, PRICE, MIX, NEWCOMERS, CONSTANT, DUPLICATES, ABOVE, HOURS, HOURS_ABOVE)
+HOURS_MONEY = "hours_money"
+"""Beside `hours` in what is kept of charge lines: what an incident of these hours costs."""
+OF_NODES = frozenset({ABOVE, HOURS_ABOVE})
+"""Signs whose rows are the nodes above the leaves."""
+AMOUNTS = ("price", "input", "output", "newcomers", "constant", "constant_days", "duplicates")
+"""What is read of charge lines, by leaf and day: money of changed prices, of input and output tokens, of new resources, of new machines whose time
+was the same every day, that money times the days, money of lines that came twice."""
 
 WINDOWS = (1, 2, 4, 7)
 BACK = 28
@@ -48,8 +56,16 @@ USED = 0.1
 LEAST_REGULAR = 0.2
 """What the excess of a series counts that was hardly ever in use, before squaring: what is new must be large to be strange."""
 MIX_BACK = 42
+UNCHANGED, UNCHANGED_MOST = 7, 14
+"""Days of unchanged machine time whose money counts as it is, and after which it counts no more with every day."""
 FLOOR = 0.005
 """Part of the company's usual day below which no series has its record."""
+HOURS_WAIT = 42
+"""Days before hours say anything: a month's end must have been among them."""
+STANDS_OUT = 0.5
+"""Part of its record from which an hour is looked at."""
+HOUR = 1.0 / 24.0
+"""Of a day. Like all windows, one of an hour has the root of its length for the floor of its record."""
 
 
 @dataclass(frozen=True)
@@ -135,15 +151,20 @@ def mix_sign(inputs: Floats, outputs: Floats, floor: float) -> Sign:
 
 def newcomers_sign(newcomers: Floats, values: Floats, floor: float) -> Sign:
     """newcomers : (n, n_days) spend of what appeared within a week. What it took over from others is not on top."""
-    excess = np.minimum(newcomers, np.maximum(np.nan_to_num(values - usual(values)), 0.0))
+    excess = _on_top(newcomers, values)
     return _of(NEWCOMERS, strengths(excess, floor), excess)
 
 
-def constant_sign(constant: Floats, floor: float) -> Sign:
-    """constant : (n, n_days) spend of machine time that was the same on each of seven days. Beyond what is usual: some machines serve for good."""
-    excess = np.nan_to_num(constant - usual(constant))
-    sign = _of(CONSTANT, np.where(excess > 0.0, strengths(excess, floor), 0.0), excess)
-    return replace(sign, window=np.full_like(sign.window, 7), way=np.ones_like(sign.way))
+def constant_sign(constant: Floats, constant_days: Floats, values: Floats, floor: float) -> Sign:
+    """constant : (n, n_days) spend of new machines whose time has been the same on every day. constant_days : that times their days, 14 at most.
+
+    Counted by the days squared: what runs on unchanged becomes rarer with each day, so that a week of a little is as strange as two days of much.
+    What such machines took over from others is not on top, and of it nothing is said.
+    """
+    excess = _on_top(constant, values)
+    days = np.divide(constant_days, constant, out=np.zeros_like(constant), where=constant > 0.0)
+    found = strengths(excess * (days / UNCHANGED) ** 2, floor, UNCHANGED_MOST)
+    return replace(_of(CONSTANT, found, excess), window=np.maximum(np.rint(days).astype(np.int64), 1))
 
 
 def duplicates_sign(duplicates: Floats, floor: float) -> Sign:
@@ -151,11 +172,29 @@ def duplicates_sign(duplicates: Floats, floor: float) -> Sign:
     return _of(DUPLICATES, strengths(duplicates, floor), np.nan_to_num(duplicates))
 
 
+def hours_sign(amount: Floats, money: Floats, first_day: np.datetime64, floor: float, name: str = HOURS) -> Sign:
+    """amount, money : (n, n_days) a day's largest window of hours beyond the usual ÷ √hours, and what an incident of it costs (`anomalies.hours`)."""
+    if not amount.any():
+        nothing = np.zeros(amount.shape)
+        return _of(name, nothing, nothing)
+    found = strengths(amount, floor * HOUR**0.5)
+    found[:, :HOURS_WAIT] = 0.0
+    # Some hour of a day is always its largest: a habit is only what stood out before.
+    found = beyond_habit(np.where(found >= STANDS_OUT, found, 0.0), first_day)
+    return replace(_of(name, found, np.array(money)), way=np.ones(amount.shape, dtype=np.int64))
+
+
 def leaf_signs(
-    values: Floats, amounts: Mapping[str, Floats], first_day: np.datetime64, usual_day: float, told_apart: NDArray[np.bool_]
+    values: Floats,
+    amounts: Mapping[str, Floats],
+    first_day: np.datetime64,
+    usual_day: float,
+    told_apart: NDArray[np.bool_],
+    hours: tuple[Floats, Floats] | None = None,
 ) -> list[Sign]:
     """All signs of leaves. amounts : by the names of AMOUNTS, (n, n_days) each. told_apart : (n,) leaves that say what they are about; others gain
-    and lose what is tagged or not, so that only what is said of their resources and bills is looked at, not how much they cost."""
+    and lose what is tagged or not, so that only what is said of their resources and bills is looked at, not how much they cost. hours : amount
+    and money as `hours_sign` takes them; None where no hours are known."""
     floor = FLOOR * usual_day
     signs = [
         spend_sign(values, first_day, floor),
@@ -163,14 +202,15 @@ def leaf_signs(
         price_sign(amounts["price"], floor),
         _with_all_of_it(mix_sign(amounts["input"], amounts["output"], floor), values),
         newcomers_sign(amounts["newcomers"], values, floor),
-        constant_sign(amounts["constant"], floor),
+        constant_sign(amounts["constant"], amounts["constant_days"], values, floor),
         duplicates_sign(amounts["duplicates"], floor),
+        hours_sign(*(hours or (np.zeros_like(values), np.zeros_like(values))), first_day, floor),
     ]
     regular = regularity(values, floor)
     # Of what a series costs at all, its mix depends less on how often it is in use.
-    counts = {SPEND: regular, GROWTH: regular, NEWCOMERS: regular, MIX: np.sqrt(regular)}
+    counts = {SPEND: regular, GROWTH: regular, NEWCOMERS: regular, HOURS: regular, MIX: np.sqrt(regular)}
     counted = [replace(sign, strength=sign.strength * counts.get(sign.name, 1.0)) for sign in signs]
-    volatile = {SPEND, GROWTH}
+    volatile = {SPEND, GROWTH, HOURS}
     return [replace(sign, strength=np.where(told_apart[:, None], sign.strength, 0.0)) if sign.name in volatile else sign for sign in counted]
 
 
@@ -179,10 +219,26 @@ def above_sign(values: Floats, first_day: np.datetime64, usual_day: float) -> Si
     return spend_sign(values, first_day, FLOOR * usual_day, ABOVE)
 
 
+def hours_above_sign(
+    values: Floats, amount: Floats, money: Floats, first_day: np.datetime64, usual_day: float, told_apart: NDArray[np.bool_]
+) -> Sign:
+    """Of nodes above leaves, as `hours_sign`. values : (n, n_days) what they spent. told_apart : (n,) nodes that are of something and not of what was
+    not tagged; what begins or ends to be tagged is one hour's matter."""
+    floor = FLOOR * usual_day
+    sign = hours_sign(amount, money, first_day, floor, HOURS_ABOVE)
+    if not sign.strength.any():
+        return sign
+    return replace(sign, strength=np.where(told_apart[:, None], sign.strength * regularity(values, floor), 0.0))
+
+
 def _with_all_of_it(sign: Sign, values: Floats) -> Sign:
     """Loops and retries cost output tokens too: where the sign is raised, all that is more than usual is theirs."""
     beyond = np.nan_to_num(values - usual(values))
     return replace(sign, excess=np.where(sign.excess > 0.0, np.maximum(sign.excess, beyond), sign.excess))
+
+
+def _on_top(amount: Floats, values: Floats) -> Floats:
+    return np.minimum(amount, np.maximum(np.nan_to_num(values - usual(values)), 0.0))
 
 
 def _of(name: str, strength: Floats, excess: Floats) -> Sign:

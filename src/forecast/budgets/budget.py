@@ -23,8 +23,8 @@ MOST_THRESHOLDS = 20
 CENT = 0.005
 """Half of the smallest part that phases and amount may differ by."""
 
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_CURRENCY = re.compile(r"^[A-Z]{3}$")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 @dataclass(frozen=True, order=True)
@@ -79,7 +79,7 @@ class Budget:
         _one_of(self, "kind", self.kind, KINDS)
         if self.repeats is not None:
             _one_of(self, "repeats", self.repeats, REPEATS)
-        if self.currency is not None and not _CURRENCY.match(self.currency):
+        if self.currency is not None and not _CURRENCY.fullmatch(self.currency):
             raise BudgetError(
                 f"Budget {self.id}: currency {self.currency!r} is not a code",
                 field="currency",
@@ -177,7 +177,7 @@ class Budget:
 
 def check_id(text: str, field: str = "id") -> None:
     """Raises BudgetError for what cannot name a budget."""
-    if not _ID.match(text):
+    if not _ID.fullmatch(text):
         raise BudgetError(
             f"Budget {field} {text!r} is not one",
             field=field,

@@ -172,7 +172,7 @@ def check_parents_of(table: Table, found: BudgetTable, stored: Mapping[str, str 
 def losses(table: Table, found: BudgetTable, stored: Mapping[str, Budget]) -> list[str]:
     """What stored budgets lose because the table has no column for it, in sentences: a row replaces the whole budget."""
     absent = [name for name in COLUMNS if name not in table.header]
-    if any(PERIOD_COLUMN.match(name) for name in table.header):
+    if any(PERIOD_COLUMN.fullmatch(name) for name in table.header):
         absent = [name for name in absent if name != "phases"]
     return [
         f"{budget.id} loses what it had as {', '.join(lost)}: the table has no such column"
@@ -185,13 +185,13 @@ def _check_header(table: Table, ignore_unknown: bool) -> tuple[str, ...]:
     twice = sorted({name for name in table.header if name and table.header.count(name) > 1})
     if twice:
         raise SchemaError(f"{table.name}: the column {twice[0]} is there twice", field=twice[0], got=twice, allowed="each column once")
-    unknown = tuple(name for name in table.header if name not in READABLE and not PERIOD_COLUMN.match(name))
+    unknown = tuple(name for name in table.header if name not in READABLE and not PERIOD_COLUMN.fullmatch(name))
     allowed = f"{', '.join(READABLE)}, and months or quarters such as 2027-01, 2027-Q1"
     if unknown and not ignore_unknown:
         shown = ", ".join(name or "(no name)" for name in unknown)
         raise SchemaError(f"{table.name}: no column of budgets is called {shown}", field=unknown[0], got=list(unknown), allowed=allowed)
     for name in table.header:
-        if PERIOD_COLUMN.match(name):
+        if PERIOD_COLUMN.fullmatch(name):
             parse_period(name)
     if "id" not in table.header:
         raise SchemaError(
@@ -206,7 +206,7 @@ def _budget(row: Mapping[str, Cell], calendar: FiscalCalendar) -> Budget:
     texts = {name: _text(row, name) for name in ("id", "scope", "period", "currency", "cost", "name", "owner", "kind", "parent", "repeats", "unit")}
     if not texts["id"]:
         raise BudgetError("the id is missing", field="id", got=None, allowed="1 to 100 letters, digits, '.', '_', '-'")
-    by_period = {name: (parse_period(name, calendar), as_number(row[name], name)) for name in row if PERIOD_COLUMN.match(name)}
+    by_period = {name: (parse_period(name, calendar), as_number(row[name], name)) for name in row if PERIOD_COLUMN.fullmatch(name)}
     days = _days(row, texts["period"], [period for period, _ in by_period.values()], calendar)
     phases = _phases(row, days, by_period, calendar)
     budget = Budget(
@@ -289,4 +289,4 @@ def column_name(cell: Cell) -> str:
     if isinstance(cell, datetime | date):
         return f"{cell.year:04}-{cell.month:02}" if cell.day == 1 else str(cell)[:10]
     text = _SPACES.sub("_", str(cell if cell is not None else "").strip())
-    return text.upper() if PERIOD_COLUMN.match(text.upper()) else text.lower()
+    return text.upper() if PERIOD_COLUMN.fullmatch(text.upper()) else text.lower()

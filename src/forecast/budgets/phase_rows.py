@@ -13,11 +13,11 @@ from forecast.errors import BudgetError
 from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 from forecast.spend.periods import Period, parse_period
 
-PERIOD_COLUMN = re.compile(r"^\d{4}-(?:\d{2}|P\d{2}|Q[1-4])$", re.ASCII)
-_NUMBER = re.compile(r"^[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?$", re.ASCII)
-_TWO_NUMBERS = re.compile(r"^[+-]?[1-9]\d{0,2}\.\d\d0$", re.ASCII)
+PERIOD_COLUMN = re.compile(r"\d{4}-(?:\d{2}|P\d{2}|Q[1-4])", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_TWO_NUMBERS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d\d0", re.ASCII)
 """95.000 is ninety-five here and ninety-five thousand there; no program writes a number so."""
-_DAY = re.compile(r"^(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?$", re.ASCII)
+_DAY = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ]00:00(?::00(?:\.0+)?)?)?", re.ASCII)
 _PLAIN = "a plain number such as 250000.50"
 
 
@@ -26,7 +26,7 @@ def as_number(cell: Any, field: str) -> float:
     if isinstance(cell, int | float) and not isinstance(cell, bool) and math.isfinite(cell):
         return float(cell)
     text = cell.strip() if isinstance(cell, str) else ""
-    if not _NUMBER.match(text) or _TWO_NUMBERS.match(text) or not math.isfinite(float(text)):
+    if not _NUMBER.fullmatch(text) or _TWO_NUMBERS.fullmatch(text) or not math.isfinite(float(text)):
         hint = ": no thousands separators, no decimal comma, no currency sign" if isinstance(cell, str) else ""
         raise BudgetError(f"{field} {_clipped(cell)!r} is not a number", field=field, got=_clipped(cell), allowed=f"{_PLAIN}{hint}")
     return float(text)
@@ -39,7 +39,7 @@ def as_day(cell: Any, field: str) -> date:
             return cell.date()
     elif isinstance(cell, date):
         return cell
-    elif isinstance(cell, str) and (found := _DAY.match(cell.strip())):
+    elif isinstance(cell, str) and (found := _DAY.fullmatch(cell.strip())):
         try:
             return date.fromisoformat(found[1])
         except ValueError:
@@ -59,7 +59,7 @@ def read_phase(text: str, separator: str = ":", calendar: FiscalCalendar = CALEN
     allowed = f"START{separator}AMOUNT such as 2027-01-01{separator}100000 or 2027-02{separator}120000"
     if not found:
         raise BudgetError(f"phase {_clipped(text)!r} is not one", field="phases", got=_clipped(text), allowed=allowed)
-    first = parse_period(start, calendar).start if PERIOD_COLUMN.match(start.upper()) else as_day(start, "phases")
+    first = parse_period(start, calendar).start if PERIOD_COLUMN.fullmatch(start.upper()) else as_day(start, "phases")
     return Phase(first, as_number(amount, "phases"))
 
 

@@ -21,8 +21,8 @@ LEVELS = ("ok", "warn", "act")
 """States of a budget, the mildest first."""
 
 _ALLOWED = "actual>=80%, actual>=5000, forecast>=100%, probability>=30%, exhaustion<2027-03-01, each with :warn or :act behind it"
-_FORM = re.compile(r"^\s*(actual|forecast|probability)\s*>=?\s*([0-9.eE+_-]+)\s*(%?)\s*(?::\s*(warn|act))?\s*$")
-_DAY = re.compile(r"^\s*exhaustion\s*<=?\s*(\d{4}-\d{2}-\d{2})\s*(?::\s*(warn|act))?\s*$")
+_FORM = re.compile(r"\s*(actual|forecast|probability)\s*>=?\s*([0-9.eE+_-]+)\s*(%?)\s*(?::\s*(warn|act))?\s*")
+_DAY = re.compile(r"\s*exhaustion\s*<=?\s*(\d{4}-\d{2}-\d{2})\s*(?::\s*(warn|act))?\s*")
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,9 @@ class Threshold:
     @classmethod
     def parse(cls, text: str) -> Threshold:
         """Read one from its text; BudgetError says what is allowed."""
-        if found := _DAY.match(text):
+        if found := _DAY.fullmatch(text):
             return cls("exhaustion", parse_day(found[1], "thresholds"), found[2] or "warn")
-        found = _FORM.match(text)
+        found = _FORM.fullmatch(text)
         if found is None:
             raise _bad(text)
         try:

@@ -9,7 +9,7 @@ import typer
 from forecast.commands.console import CostOption, JsonOption, ScopeOption, emit, line, money, table
 from forecast.commands.forecasts import EndOption, PeriodOption, StartOption, read_days
 from forecast.commands.home import Home
-from forecast.errors import InputError
+from forecast.errors import ForecastError, InputError, UnknownScopeError
 
 if TYPE_CHECKING:
     from forecast.budgets.budget import Budget
@@ -82,7 +82,7 @@ def add(
     check_entry(written, calendar)
     home.make()
     home.records.put_budget(written, now=datetime.now(UTC))
-    warnings = warnings_of([written], home.records.budgets(), calendar)
+    warnings = [*warnings_of([written], home.records.budgets(), calendar), *_unseen(home, written)]
 
     def show() -> None:
         again = f", each {repeats} anew" if repeats else ""
@@ -91,6 +91,17 @@ def add(
             line(f"Note: {text}")
 
     emit({**describe(written), "warnings": warnings}, as_json, show)
+
+
+def _unseen(home: Home, written: Budget) -> list[str]:
+    """What a scope names that no spend has ever had: a new experiment, or a slip of the pen. Nothing before the first training."""
+    try:
+        home.snapshot(written.cost).hierarchy.leaf_mask(written.scope)
+    except UnknownScopeError as error:
+        return [str(error)]
+    except ForecastError:
+        pass  # what is wrong with the home is no news of this budget
+    return []
 
 
 @budget.command("list", epilog="Example: forecast budget list --json")

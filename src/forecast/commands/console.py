@@ -16,6 +16,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document on standard output.")]
 ScopeOption = Annotated[str, typer.Option(metavar="SCOPE", help="Filter such as team=ads|search,stage!=dev; empty is the whole company.")]
@@ -101,11 +102,11 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], *, 
     """A table on standard output; the first `left` columns are text, the others numbers."""
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
+    if title:  # not the table's own title, which breaks into lines where the table is narrow
+        _print(Text(title, style="bold"), in_lines=False)
     built = Table(
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
         header_style="bold",
         box=box.SIMPLE_HEAD,
         show_header=any(columns),
@@ -123,11 +124,11 @@ def line(text: str = "") -> None:
     print(text)
 
 
-def _print(built: Table) -> None:
+def _print(built: Table | Text, *, in_lines: bool = True) -> None:
     from rich.console import Console
 
     # A pipe has no width of its own; a table that wraps is of no use to whatever reads it.
-    Console(width=None if sys.stdout.isatty() else 240, highlight=False).print(built)
+    Console(width=None if sys.stdout.isatty() else 240, highlight=False).print(built, soft_wrap=not in_lines)
 
 
 def _escaped(cell: str) -> str:
@@ -146,12 +147,26 @@ def money(value: float | None) -> str:
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{100 * value:.{digits}f} %"
+    return "–" if value is None or not math.isfinite(value) else f"{round(100 * value, digits) + 0.0:.{digits}f} %"
+
+
+def signed_percent(value: float | None, digits: int = 1) -> str:
+    """`+8.2 %` of the share 0.082; a change that rounds to nothing has no sign."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    # Adding zero makes of the minus zero that rounding leaves a plain one.
+    rounded = round(100.0 * value, digits) + 0.0
+    return f"{rounded:+,.{digits}f} %" if rounded else f"{0.0:.{digits}f} %"
 
 
 def amounts(distribution: Mapping[str, Any]) -> list[str]:
     """Mean, P10, P50 and P90 as money."""
     return [money(distribution[name]) for name in ("mean", "p10", "p50", "p90")]
+
+
+def minute(at: str) -> str:
+    """`2026-11-22 01:43` of an instant in an answer, in UTC as it stands there; nobody reads microseconds."""
+    return at[:16].replace("T", " ")
 
 
 def group_name(group: Mapping[str, str]) -> str:

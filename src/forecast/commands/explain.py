@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from forecast.commands import console
 from forecast.commands.console import CostOption, JsonOption, ScopeOption, SnapshotOption, emit, group_name, line, money, origin, table
 from forecast.commands.forecasts import EndOption, FiscalOption, PeriodOption, StartOption, read_calendar, read_days
 from forecast.commands.home import Home
@@ -125,7 +126,7 @@ def signed(amount: float) -> str:
 
 
 def signed_percent(share: float | None) -> str:
-    return "" if share is None else f"{100 * share:+.1f} %"
+    return "" if share is None else console.signed_percent(share)
 
 
 def quantity(amount: float) -> str:

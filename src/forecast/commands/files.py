@@ -14,9 +14,12 @@ def read_text(path: Path, what: str) -> str:
     try:
         if path.is_dir():
             raise InputError(f"{what} {path} is a folder, not a file", field=what, got=str(path), allowed="a file")
-        if path.stat().st_size > MOST_BYTES:
+        with path.open("rb") as file:
+            # What a device or a pipe holds is not known before it is read.
+            content = file.read(MOST_BYTES + 1)
+        if len(content) > MOST_BYTES:
             raise InputError(f"{what} {path} is larger than {MOST_BYTES} bytes", field=what, got=str(path), allowed=f"at most {MOST_BYTES} bytes")
-        text = path.read_text(encoding="utf-8-sig")
+        text = content.decode("utf-8-sig")
     except FileNotFoundError:
         raise InputError(f"{what} {path} does not exist", field=what, got=str(path), allowed="a file that exists") from None
     except UnicodeDecodeError:

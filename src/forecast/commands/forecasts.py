@@ -22,6 +22,7 @@ from forecast.commands.console import (
     note,
     origin,
     percent,
+    signed_percent,
     table,
 )
 from forecast.commands.files import read_text
@@ -131,6 +132,8 @@ def show_forecast(answer: Mapping[str, Any]) -> None:
         for row in answer["rows"]
     ]
     total = answer["total"]
+    if len(rows) == 1 and not answer["rows"][0]["group"] and rows[0][1:3] == [answer["start"], answer["end"]]:
+        rows = []  # it is the total
     rows.append(["total", answer["start"], answer["end"], *amounts(total), *(money(total["quantiles"][key]) for key in asked)])
     table(title, ["", "from", "to", "mean", "P10", "P50", "P90", *(f"P{100 * float(key):g}" for key in asked)], rows, left=3)
     if answer.get("spent"):
@@ -180,7 +183,7 @@ def show_quarter(answer: Mapping[str, Any]) -> None:
             "total" if row is answer["total"] else group_name(row["group"]),
             *amounts(row),
             money(row["last_quarter"]),
-            "–" if row["change_percent"] is None else f"{row['change_percent']:+.1f} %",
+            signed_percent(None if row["change_percent"] is None else row["change_percent"] / 100.0),
             money(row["budget"]),
             percent(row["overrun_probability"]),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from datetime import date
 from functools import cached_property
@@ -24,8 +25,11 @@ class Home:
     """Ledger, records and snapshots of the configured home. Looking at a home that does not exist makes no folder."""
 
     def __init__(self, home: Path | None = None) -> None:
-        from forecast.config import load_settings
+        from forecast.commands.console import note
+        from forecast.config import load_settings, unheard_variables
 
+        for sentence in unheard_variables(os.environ):
+            note(f"forecast: warning: {sentence}")
         self.settings: Settings = load_settings(home=home)
 
     @property

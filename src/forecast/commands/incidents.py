@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forecast.commands.console import JsonOption, emit, line, money, plain, table
+from forecast.commands.console import JsonOption, emit, line, minute, money, plain, signed_percent, table
 from forecast.commands.home import Home
 from forecast.errors import InputError
 
@@ -206,7 +206,7 @@ def show_incidents(listed: list[dict[str, Any]]) -> None:
             found["start"],
             found["end"],
             money(found["impact"]),
-            "–" if found["impact_percent"] is None else f"{found['impact_percent']:+,.0f} %",
+            signed_percent(None if found["impact_percent"] is None else found["impact_percent"] / 100.0, 0),
         ]
         for found in listed
     ]
@@ -220,10 +220,9 @@ def scope_words(scope: Mapping[str, str]) -> str:
 def precision_line(precision: Mapping[str, Any]) -> str:
     if precision["value"] is None:
         return "Nobody has judged an incident yet: forecast incidents feedback ID expected|unexpected|planned|too_small"
-    return (
-        f"Of {precision['judged']} judged incidents {precision['right']} were worth telling: precision {100 * precision['value']:.0f} %"
-        f" (95 % interval {100 * precision['low']:.0f} to {100 * precision['high']:.0f} %)"
-    )
+    low, high = (round(100 * precision[name]) for name in ("low", "high"))
+    told = f"{precision['judged']} judged, {precision['right']} of them worth telling"
+    return f"{told}: precision {100 * precision['value']:.0f} % (95 % interval {low} to {high} %)"
 
 
 def _filter(
@@ -309,10 +308,17 @@ def _show_whole(document: Mapping[str, Any]) -> None:
         [[p["start"], p["end"], money(p["actual"]), money(p["expected"])] for p in document["parts"]],
         left=2,
     )
-    table("History", ["at", "what", "by", "why"], [[step["at"], step["event"], step["by"], step["why"]] for step in document["history"]], left=4)
+    steps = [[minute(step["at"]), step["event"], step["by"], step["why"]] for step in document["history"]]
+    table("History", ["at (UTC)", "what", "by", "why"], steps, left=4)
     if document["entries"]:
         rows = [
-            [str(entry["number"]), entry["verdict"] + (" (taken back)" if entry["undone_at"] else ""), entry["by"], entry["reason"], entry["at"]]
+            [
+                str(entry["number"]),
+                entry["verdict"] + (" (taken back)" if entry["undone_at"] else ""),
+                entry["by"],
+                entry["reason"],
+                minute(entry["at"]),
+            ]
             for entry in document["entries"]
         ]
-        table("Feedback", ["number", "verdict", "by", "reason", "at"], rows, left=5)
+        table("Feedback", ["number", "verdict", "by", "reason", "at (UTC)"], rows, left=5)

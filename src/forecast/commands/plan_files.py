@@ -27,7 +27,12 @@ def read_plan_data(path: Path) -> dict[str, Any]:
     try:
         return dict(plan_of_text(read_text(path, "plan")))
     except PlanError as error:
-        raise PlanError(f"{path}: {error}", field=error.field, got=error.got, allowed=error.allowed) from None
+        raise named_by_file(path, error) from None
+
+
+def named_by_file(path: Path, error: InputError) -> PlanError:
+    """What is wrong with a plan, with the file that it stands in."""
+    return PlanError(f"{path}: {error}", field=error.field, got=error.got, allowed=error.allowed)
 
 
 def saved_scenario(home: Home, scenario_id: str, version: int | None = None) -> SavedScenario:

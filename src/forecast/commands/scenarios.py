@@ -10,8 +10,18 @@ import typer
 from forecast.commands.console import CostOption, JsonOption, SnapshotOption, emit, line
 from forecast.commands.forecasts import EndOption, PeriodOption, StartOption, read_days, show_whatif
 from forecast.commands.home import Home
-from forecast.commands.plan_files import budgets_and_terms, compared_with, has_saved, read_plan_data, run_and_keep, run_of, saved_scenario
+from forecast.commands.plan_files import (
+    budgets_and_terms,
+    compared_with,
+    has_saved,
+    named_by_file,
+    read_plan_data,
+    run_and_keep,
+    run_of,
+    saved_scenario,
+)
 from forecast.commands.scenario_tables import show_actual, show_changes, show_comparison, show_list, show_scenario, told_run
+from forecast.errors import InputError
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID")]
 VersionOption = Annotated[int | None, typer.Option("--version", metavar="NUMBER", help="An older version; by default the newest.")]
@@ -41,13 +51,18 @@ def save(
     from datetime import UTC, datetime
 
     from forecast.scenarios.plan import parse_plan
-    from forecast.scenarios.saved import SavedScenario, check_scenario_id, plan_data
+    from forecast.scenarios.saved import SavedScenario, check_scenario_id, check_words, plan_data
     from forecast.workflows.scenario_runs import run_scenario
 
     home, now = Home(), datetime.now(UTC)
     check_scenario_id(scenario_id)
-    draft = SavedScenario(scenario_id, 1, 1, name.strip(), plan_data(read_plan_data(plan)), by.strip(), why.strip(), now, now)
-    parse_plan(draft.plan, calendar=home.settings.calendar)
+    check_words(name, by, why)
+    written = read_plan_data(plan)
+    try:
+        draft = SavedScenario(scenario_id, 1, 1, name.strip(), plan_data(written), by.strip(), why.strip(), now, now)
+        parse_plan(draft.plan, calendar=home.settings.calendar)
+    except InputError as error:
+        raise named_by_file(plan, error) from None
     run = None
     if home.has_records and home.records.latest_snapshot() is not None:
         snapshot = home.snapshot()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -68,6 +70,8 @@ def examine(home: Home, today: Any) -> dict[str, Any]:
     """What doctor reports. Nothing is made or changed; what cannot be opened is a finding, not an exception."""
     from platform import platform
 
+    from forecast.config import unheard_variables
+
     findings: list[dict[str, str]] = []
 
     def find(level: str, text: str) -> None:
@@ -85,6 +89,8 @@ def examine(home: Home, today: Any) -> dict[str, Any]:
         "disk": _disk(home.folder),
         "findings": findings,
     }
+    for sentence in unheard_variables(os.environ):
+        find("warning", sentence)
     for name, version in document["versions"].items():
         if version is None:
             find("error", f"package {name} is not installed")
@@ -167,10 +173,10 @@ def _show(document: dict[str, Any]) -> None:
     rows = [
         ["versions", ", ".join(f"{name} {version}" for name, version in versions.items())],
         ["home", f"{document['home']} ({_bytes(document['disk']['used_bytes'])}; {_bytes(document['disk']['free_bytes'])} free)"],
-        ["ledger", "empty" if document["ledger"] is None else _facts(document["ledger"])],
-        ["records", "none" if document["records"] is None else _facts(document["records"])],
-        ["champion", "none" if document["champion"] is None else _facts(document["champion"])],
-        ["snapshot", "none" if document["snapshot"] is None else _facts(document["snapshot"])],
+        ["ledger", "empty" if document["ledger"] is None else _ledger(document["ledger"])],
+        ["records", "none" if document["records"] is None else ", ".join(f"{count:,} {name}" for name, count in document["records"].items())],
+        ["champion", "none" if document["champion"] is None else _champion(document["champion"])],
+        ["snapshot", "none" if document["snapshot"] is None else _snapshot(document["snapshot"])],
     ]
     table("forecast doctor", ["", ""], rows, left=2)
     for finding in document["findings"]:
@@ -179,8 +185,19 @@ def _show(document: dict[str, Any]) -> None:
         line("All is well.")
 
 
-def _facts(values: Any) -> str:
-    return ", ".join(f"{name} {value}" for name, value in values.items() if not isinstance(value, dict | list))
+def _ledger(found: Mapping[str, Any]) -> str:
+    number = found["deliveries"]
+    total = f"{money(float(found['effective_cost']))} {found['currency']} effective, {money(float(found['billed_cost']))} billed"
+    return f"{found['rows']:,} charge lines, {found['first_day']} to {found['last_day']}, {total}, {number} deliver{'y' if number == 1 else 'ies'}"
+
+
+def _champion(found: Mapping[str, Any]) -> str:
+    return f"{found['name']} version {found['version']}, promoted {found['promoted_at']:%Y-%m-%d %H:%M} UTC"
+
+
+def _snapshot(found: Mapping[str, Any]) -> str:
+    size = f"{found['n_paths']:,} futures, {_bytes(found['size_bytes'])}"
+    return f"{found['id'][:12]}, cutoff {found['cutoff']} ({found['age_days']} days ago), {found['cost']} cost in {found['currency']}, {size}"
 
 
 def _bytes(count: int) -> str:

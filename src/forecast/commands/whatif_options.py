@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forecast.commands.console import emit, line
-from forecast.commands.plan_files import budgets_and_terms, compared_with, read_plan_data
+from forecast.commands.plan_files import budgets_and_terms, compared_with, named_by_file, read_plan_data
 from forecast.commands.scenario_output import check_output as check_output
 from forecast.commands.scenario_output import write_comparison, write_goal, write_whatif
 from forecast.commands.scenario_tables import show_comparison, show_goal
-from forecast.errors import PlanError
+from forecast.errors import InputError, PlanError
 
 if TYPE_CHECKING:
     from forecast.commands.home import Home
@@ -32,14 +32,11 @@ def compared(home: Home, snapshot: Snapshot, path: Path, plan: Plan, named: Sequ
 
 
 def _names(path: Path, named: Sequence[str] | None) -> tuple[str, ...]:
-    """Ids from `--compare`, else from `compare_to` of the plan's file."""
+    """Ids from `--compare`, else from `compare_to` of the plan's file, which `parse_plan` has read."""
     if named:
         return tuple(named)
     found = read_plan_data(path).get("compare_to") or ()
-    found = [found] if isinstance(found, str) else found
-    if not isinstance(found, list | tuple) or not all(isinstance(each, str) for each in found):
-        raise PlanError(f"{path}: compare_to is no list of ids: got {found!r}", field="compare_to", got=str(found), allowed="ids of saved scenarios")
-    return tuple(found)
+    return (found,) if isinstance(found, str) else tuple(found)
 
 
 def write(home: Home, answer: Mapping[str, Any], out: Path | None, snapshot: Snapshot, plan: Plan) -> None:
@@ -70,7 +67,10 @@ def seek_goal(
     if compare:
         raise PlanError("--goal and --compare are two questions", field="goal", got=goal, allowed="one of the two")
     wanted, plan = parse_goal(goal), read_plan_data(path)
-    parse_plan(plan, calendar=home.settings.calendar)
+    try:
+        parse_plan(plan, calendar=home.settings.calendar)
+    except InputError as error:
+        raise named_by_file(path, error) from None
     snapshot = home.snapshot(cost, snapshot_id)
     budgets, terms = budgets_and_terms(home, snapshot)
     answer = goal_answer(snapshot, plan, wanted, budgets, terms=terms)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -76,7 +77,10 @@ def _changes(row: Mapping[str, Any]) -> bool:
 
 
 def _price(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.4g}"
+    """Four digits that count, so that the prices of one table are as long as one another."""
+    if value is None or not math.isfinite(value):
+        return "–"
+    return f"{value:,.{max(3 - math.floor(math.log10(abs(value))), 0) if value else 0}f}"
 
 
 def _sentences(answer: Mapping[str, Any]) -> list[str]:

@@ -7,14 +7,14 @@ was, and deltas are computed path by path on the same simulated futures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
-from forecast.scenarios.bases import Bases, Demand, Product
+from forecast.scenarios.bases import Bases, Covered, Demand, Product
 from forecast.scenarios.blocks import NOWHERE, Block, Changes, Pieces, by_machines, gathered, joined
 from forecast.scenarios.primitives import Change, Copy, Follow, Money, Move, Place, Primitive, Scale
 from forecast.scenarios.responses import ELASTIC, FIXED, MEASURED, NAMES, ONCE, STEPS, Responses, powered
@@ -111,9 +111,15 @@ class Effects:
             # What the lever says of the spend stands in place of what is known: then fixed cost follows usage too.
             acted = _ALL
         elif scale.side == "demand":
-            self._scale_machines(scale, part, forced == NAMES[STEPS])
+            self._scale_machines(part, scale.change, forced == NAMES[STEPS])
             self._scale_measured(scale, part)
             acted = frozenset({ELASTIC})
+        elif scale.side == "running" and self._covered(part).any():
+            # Hours that a commitment covers are paid whether machines run in them or not.
+            covered = self._covered(part)
+            self._scale_machines(covered, scale.change, forced=False, in_proportion=True)
+            self._multiply(covered, acted - {STEPS}, scale.change)
+            part = np.where(covered > 0.0, 0.0, part)
         self._multiply(part, acted, scale.change)
 
     def _multiply(self, part: Floats, responses: frozenset[int], change: Change) -> None:
@@ -131,42 +137,55 @@ class Effects:
                 block.values[rows] *= 1.0 + factor
         self._append(added)
 
+    def _covered(self, part: Floats) -> Floats:
+        """(n_places,) the parts of leaves whose machines a commitment covers, 0 elsewhere."""
+        found = np.zeros_like(part)
+        leaves = [leaf for leaf in self.responses.covering if part[leaf] != 0.0]
+        found[leaves] = part[leaves]
+        return found
+
     def _scale_measured(self, scale: Scale, part: Floats) -> None:
         """Cost follows usage by the power that was measured; leaves of one driver turn out together."""
-        drivers = self.responses.driver[scale.leaves]
+        known = scale.leaves[scale.leaves < self.n_leaves]
+        drivers = self.responses.driver[known]
         for number in np.unique(drivers[drivers >= 0]).tolist():
             power = self.responses.powers[number]
             change = self.bases.once(("powered", id(scale.change), id(power)), (scale.change, power), partial(powered, scale.change, power))
-            own, leaves = np.zeros_like(part), scale.leaves[drivers == number]
+            own, leaves = np.zeros_like(part), known[drivers == number]
             own[leaves] = part[leaves]
             self._multiply(own, frozenset({MEASURED}), change)
 
-    def _scale_machines(self, scale: Scale, part: Floats, forced: bool) -> None:
+    def _scale_machines(self, part: Floats, change: Change, forced: bool, in_proportion: bool = False) -> None:
         """Whole machines: a leaf's terms are multiplied with one base, which knows all that levers did to its demand so far."""
         if forced:
             for block in self.blocks.values():
                 rows = block.rows(part, frozenset({ELASTIC, MEASURED}))
                 block.response = block.response.copy()
                 block.response[rows] = STEPS
-        asked: dict[int, int] = {}
+        there = {leaf for block in self.blocks.values() for leaf in block.place[block.rows(part, frozenset({STEPS}))].tolist()}
+        for leaf in sorted(there):
+            self._demand[leaf] = self._demanded(leaf, (float(part[leaf]), change, in_proportion), forced)
+        costs = self._costs(there)
         for block in self.blocks.values():
-            rows = block.rows(part, frozenset({STEPS}))
-            if not len(rows):
-                continue
-            leaves = block.place[rows].tolist()
-            for leaf in leaves:
-                if leaf not in asked:
-                    asked[leaf] = self._demanded(leaf, self._demand.get(leaf), float(part[leaf]), scale.change, forced)
-            block.demand = block.demand.copy()
-            block.demand[rows] = [asked[leaf] for leaf in leaves]
-        self._demand.update(asked)
+            rows = np.flatnonzero((block.response == STEPS) & np.isin(block.place, list(costs)))
+            if len(rows):
+                block.demand = block.demand.copy()
+                block.demand[rows] = [costs[leaf] for leaf in block.place[rows].tolist()]
 
-    def _demanded(self, leaf: int, before: int | None, part: float, change: Change, forced: bool) -> int:
-        """Number of the base that a leaf's machines are multiplied with after one more change of demand."""
-        steps: tuple[tuple[float, Change], ...] = ((part, change),)
-        if before is not None:
-            known = self.bases.found[before]
-            steps = known.steps + steps if isinstance(known, Demand) else steps
+    def _costs(self, leaves: Collection[int]) -> dict[int, int]:
+        """Leaf → number of the base of its machines, of leaves whose demand changed and of those that share a commitment with them."""
+        covering = self.responses.covering
+        found = {leaf: self._demand[leaf] for leaf in leaves if leaf not in covering}
+        for commitment in sorted({covering[leaf] for leaf in leaves if leaf in covering}):
+            asked = [leaf for leaf in self.responses.commitments[commitment].leaves.tolist() if leaf in self._demand]
+            beside = tuple(sorted(self._demand[leaf] for leaf in asked))
+            found |= {leaf: self.bases.covered(Covered(self._demand[leaf], beside, commitment)) for leaf in asked}
+        return found
+
+    def _demanded(self, leaf: int, step: tuple[float, Change, bool], forced: bool) -> int:
+        """Number of what a leaf's machines are asked for after one more change of demand."""
+        before = self.bases.found[self._demand[leaf]] if leaf in self._demand else None
+        steps = (*before.steps, step) if isinstance(before, Demand) else (step,)
         shares = self.responses.shares[leaf]
         share = float(shares[[ELASTIC, MEASURED, STEPS]].sum()) if forced else float(shares[STEPS])
         return self.bases.demand(Demand(leaf, share, steps))
@@ -178,19 +197,24 @@ class Effects:
         leaving, arriving = self.bases.of(move.share), joined(self.bases.of(move.share), self.bases.of(move.ratio))
         by_day = move.share.by_day * move.ratio.by_day
         goes = self.bases.once(("move", id(move)), move, lambda: _Destinations(self, move))
+        covered = self._covered(part) if move.keeps_fixed else np.zeros_like(part)
         added: _Added = []
         for product, block in self.blocks.items():
             rows = block.rows(part, acted)
             if not len(rows):
                 continue
             moved = part[block.place[rows], None] * block.values[rows]
+            goes_away = (block.response[rows] != STEPS) | (covered[block.place[rows]] == 0.0)
             if leaving:
-                added.append((joined(product, leaving), block.taken(rows, -moved * move.share.by_day)))
+                added.append((joined(product, leaving), block.taken(rows[goes_away], -moved[goes_away] * move.share.by_day)))
             else:
-                block.values[rows] -= moved * move.share.by_day
+                block.values[rows[goes_away]] -= moved[goes_away] * move.share.by_day
             which, where, weight = goes.of(block.place[rows])
             kind = np.where(block.response[rows[which]] == FIXED, FIXED, ELASTIC)
             added.append((joined(product, arriving), block.taken(rows[which], moved[which] * weight[:, None] * by_day, where, kind)))
+        if covered.any():
+            away = self.bases.once(("away", id(move)), move, partial(move.share.times, -1.0))
+            self._scale_machines(covered, away, forced=False, in_proportion=True)
         self._append(added)
 
     def _copy(self, copy: Copy) -> None:
@@ -225,8 +249,9 @@ class Effects:
         return np.array([self.n_leaves + list(self.virtual).index(place.values)], dtype=np.int64), np.ones(1)
 
     def _parts(self, leaves: Ints, parts: Floats) -> Floats:
-        """(n_places,) parts. Leaves that are touched for the first time hold all of their own spend, by response."""
-        fresh = leaves[~self.touched[leaves]]
+        """(n_places,) parts. Leaves that are touched for the first time hold all of their own spend, by response; places that levers make none."""
+        known = leaves[leaves < self.n_leaves]
+        fresh = known[~self.touched[known]]
         if len(fresh):
             self.touched[fresh] = True
             rows, response = np.nonzero(self.responses.shares[fresh])

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from scipy.optimize import minimize_scalar
 
 from forecast.errors import PlanError
+from forecast.scenarios.values import is_finite, shown
 
 POINTS = 9
 """Values of the grid, both ends among them."""
@@ -165,13 +166,13 @@ def optimum(
 def check_range(low: float, high: float, points: int) -> None:
     """PlanError for bounds that are no numbers, reversed or equal, and for too few or too many points."""
     for name, value in (("low", low), ("high", high)):
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise PlanError(f"goal.{name} is not a number: got {value!r}", field=f"goal.{name}", got=str(value), allowed="a finite number")
+        if not is_finite(value):
+            raise PlanError(f"goal.{name} is not a number: got {shown(value)}", field=f"goal.{name}", got=shown(value), allowed="a finite number")
     if not low < high:
         what = "reversed" if low > high else "equal"
         raise PlanError(f"goal: the bounds are {what}: low {low:g}, high {high:g}", field="goal.high", got=high, allowed=f"more than low, {low:g}")
     if isinstance(points, bool) or not isinstance(points, int) or not 3 <= points <= MOST_POINTS:
-        raise PlanError(f"goal.points: got {points!r}", field="goal.points", got=str(points), allowed=f"3 to {MOST_POINTS}")
+        raise PlanError(f"goal.points: got {shown(points)}", field="goal.points", got=shown(points), allowed=f"3 to {MOST_POINTS}")
 
 
 def _grid(low: float, high: float, points: int, is_whole: bool) -> list[float]:

@@ -6,7 +6,6 @@ commitment.a_day 0..8000 minimise mean
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import Any
 from forecast.errors import PlanError
 from forecast.scenarios.goal import POINTS, check_range
 from forecast.scenarios.kinds import AMOUNT, COUNT, DAYS, FACTOR, KINDS, Field
+from forecast.scenarios.values import LONGEST_TEXT, is_finite, shown
 
 AT_MOST, AT_LEAST, BELOW, ABOVE, MINIMISE, MAXIMISE = "at_most", "at_least", "below", "above", "minimise", "maximise"
 AIMS = (AT_MOST, AT_LEAST, BELOW, ABOVE, MINIMISE, MAXIMISE)
@@ -29,7 +29,8 @@ OF_PLAN = ("mean", "p10", "p50", "p90", "delta.mean", "delta.p10", "delta.p50", 
 FIGURES = (*OF_PLAN, *OF_BUDGET)
 FIELDS = ("lever", "field", "low", "high", "figure", "budget", "aim", "limit", "points")
 
-_NUMBER = r"[+-]?(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+LONGEST_GOAL = 1_000
+_NUMBER = r"[+-]?(?:\d+(?:_\d+)*(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?"
 _FIGURE = r"(?P<{0}>[a-z_][\w.]*)\s*(?:\(\s*(?P<{0}_budget>[^()]*?)\s*\))?"
 _TEXT = re.compile(
     rf"^\s*(?P<lever>.+?)\.(?P<field>[a-z_]+)\s+(?:from\s+)?(?P<low>{_NUMBER})\s*(?:\.\.|to\b)\s*(?P<high>{_NUMBER})\s+"
@@ -77,19 +78,29 @@ def read_goal(data: Any) -> Goal:
         raise PlanError(f"goal is not a table: got {type(data).__name__}", field="goal", got=type(data).__name__, allowed=", ".join(FIELDS))
     for name in data:
         if name not in FIELDS:
-            near = get_close_matches(str(name), FIELDS, n=1)
+            near = get_close_matches(str(name)[:80], FIELDS, n=1)
             raise PlanError(
-                f"goal has no field {name!r}{f'; nearest: {near[0]}' if near else ''}", field=f"goal.{name}", got=str(name), allowed=", ".join(FIELDS)
+                f"goal has no field {shown(name)}{f'; nearest: {near[0]}' if near else ''}",
+                field=f"goal.{str(name)[:80]}",
+                got=shown(name),
+                allowed=", ".join(FIELDS),
             )
+    for name, value in data.items():
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            told = f"goal.{name} has {len(value)} characters"
+            raise PlanError(told, field=f"goal.{name}", got=len(value), allowed=f"at most {LONGEST_TEXT} characters")
     lever = data.get("lever")
     if isinstance(lever, bool) or not isinstance(lever, int | str) or lever == "":
-        raise PlanError(f"goal.lever: got {lever!r}", field="goal.lever", got=str(lever), allowed="a lever's number from 0 on, its name or its type")
+        raise PlanError(
+            f"goal.lever: got {shown(lever)}", field="goal.lever", got=shown(lever), allowed="a lever's number from 0 on, its name or its type"
+        )
     values: dict[str, str] = {}
     for name, allowed in (("field", "a field of the lever that is a number"), ("figure", ", ".join(FIGURES)), ("aim", ", ".join(AIMS))):
         got = data.get(name)
         if not isinstance(got, str) or (name != "field" and got not in (FIGURES if name == "figure" else AIMS)):
-            near = get_close_matches(str(got), FIGURES if name == "figure" else AIMS, n=1) if name != "field" else []
-            raise PlanError(f"goal.{name}: got {got!r}{f'; nearest: {near[0]}' if near else ''}", field=f"goal.{name}", got=str(got), allowed=allowed)
+            near = get_close_matches(got[:80], FIGURES if name == "figure" else AIMS, n=1) if name != "field" and isinstance(got, str) else []
+            hint = f"; nearest: {near[0]}" if near else ""
+            raise PlanError(f"goal.{name}: got {shown(got)}{hint}", field=f"goal.{name}", got=shown(got), allowed=allowed)
         values[name] = got
     points = data.get("points", POINTS)
     low: Any = data.get("low")
@@ -97,26 +108,29 @@ def read_goal(data: Any) -> Goal:
     check_range(low, high, points)
     figure, aim, budget = values["figure"], values["aim"], data.get("budget")
     limit: Any = data.get("limit")
-    if (figure in OF_BUDGET) != (isinstance(budget, str) and budget != ""):
+    budget = None if budget == "" else budget
+    if not (isinstance(budget, str) if figure in OF_BUDGET else budget is None):
         allowed = "the id of a budget" if figure in OF_BUDGET else f"no budget, or one of {', '.join(OF_BUDGET)} as figure"
-        raise PlanError(f"goal.budget: got {budget!r} with figure {figure}", field="goal.budget", got=str(budget), allowed=allowed)
+        raise PlanError(f"goal.budget: got {shown(budget)} with figure {figure}", field="goal.budget", got=shown(budget), allowed=allowed)
     if aim in {MINIMISE, MAXIMISE}:
         if limit is not None:
-            raise PlanError(f"goal.limit: got {limit!r} with aim {aim}", field="goal.limit", got=str(limit), allowed="no limit, or another aim")
+            raise PlanError(
+                f"goal.limit: got {shown(limit)} with aim {aim}", field="goal.limit", got=shown(limit), allowed="no limit, or another aim"
+            )
     else:
         is_share = figure in {"overrun_probability", "probability_cheaper"}
-        good = isinstance(limit, int | float) and not isinstance(limit, bool) and math.isfinite(limit) and (not is_share or 0 <= limit <= 1)
-        if not good:
+        if not is_finite(limit) or (is_share and not 0 <= limit <= 1):
             allowed = "a probability from 0 to 1" if is_share else "a finite number"
-            raise PlanError(f"goal.limit: got {limit!r} with figure {figure}", field="goal.limit", got=str(limit), allowed=allowed)
+            raise PlanError(f"goal.limit: got {shown(limit)} with figure {figure}", field="goal.limit", got=shown(limit), allowed=allowed)
     return Goal(lever, values["field"], float(low), float(high), figure, aim, None if limit is None else float(limit), budget, points)
 
 
 def parse_goal(text: str) -> Goal:
     """A goal from a line such as `traffic.factor 1..5 while overrun(search-q1) <= 20%`; PlanError where it is none."""
-    found = _TEXT.match(text)
+    # Before matching, and not after: the time that a search for a form takes grows with the square of the text.
+    found = _TEXT.match(text) if len(text) <= LONGEST_GOAL else None
     if found is None:
-        raise PlanError(f"goal is not one that can be read: got {text[:200]!r}", field="goal", got=text[:200], allowed=_FORM)
+        raise PlanError(f"goal is not one that can be read: got {shown(text)}", field="goal", got=text[:200], allowed=_FORM)
     number = re.fullmatch(r"(?:levers)?\[?(\d+)\]?", found["lever"])
     data: dict[str, Any] = {
         "lever": int(number[1]) if number else found["lever"],

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecast.errors import PlanError
 from forecast.scenarios.kinds import KINDS, Kind
 from forecast.scenarios.uncertain import Uncertain
-from forecast.scenarios.values import Value, read_day, read_scope, read_value
+from forecast.scenarios.values import Value, read_day, read_scope, read_title, read_value, shown
 from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
 
@@ -27,7 +27,8 @@ RAMPS = (STEP, LINEAR, S_CURVE)
 
 COMMON = ("type", "name", "scope", "from", "until", "ramp", "ramp_days")
 """Fields of every lever; kinds without a scope of their own have no `scope`."""
-LONGEST_NAME = 200
+MOST_DAYS_BEFORE = 3660
+"""Days that a lever may begin before the plan, whose ramp or growth has run on since."""
 
 
 @dataclass(frozen=True)
@@ -116,15 +117,18 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
     """One lever of a plan; raises PlanError that names it: index, field, what was got, what is allowed."""
     where = f"levers[{number}]"
     if not isinstance(data, Mapping):
-        raise PlanError(f"{where} is not a table: got {type(data).__name__}", field=where, got=repr(data), allowed="a table with a type")
+        raise PlanError(f"{where} is not a table: got {shown(data)}", field=where, got=shown(data), allowed="a table with a type")
     kind = _kind(data.get("type"), where)
     known = tuple(name for name in (*COMMON, *kind.field_names) if kind.scoped or name != "scope")
     for name in data:
         if name not in known:
-            near = get_close_matches(str(name), known, n=1)
+            near = get_close_matches(str(name)[:80], known, n=1)
             hint = f"; nearest: {near[0]}" if near else ""
             raise PlanError(
-                f"{where}.{name} is not a field of {kind.name}: got {name!r}{hint}", field=f"{where}.{name}", got=name, allowed=", ".join(known)
+                f"{where}.{str(name)[:80]} is not a field of {kind.name}: got {shown(name)}{hint}",
+                field=f"{where}.{str(name)[:80]}",
+                got=shown(name) if not isinstance(name, str) else name,
+                allowed=", ".join(known),
             )
     start, end = read_day(data.get("from"), f"{where}.from", plan.start), read_day(data.get("until"), f"{where}.until", plan.end)
     if start >= plan.end or end <= plan.start:
@@ -142,10 +146,15 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
             got=str(end),
             allowed=f"a day after {start}",
         )
+    if (plan.start - start).days > MOST_DAYS_BEFORE:
+        raise PlanError(
+            f"{where}.from: {start} is more than {MOST_DAYS_BEFORE} days before the plan begins on {plan.start}",
+            field=f"{where}.from",
+            got=str(start),
+            allowed=f"at most {MOST_DAYS_BEFORE} days before {plan.start}",
+        )
     ramp, ramp_days = _ramp(data, where)
-    name = data.get("name", "")
-    if not isinstance(name, str) or len(name) > LONGEST_NAME:
-        raise PlanError(f"{where}.name is not a short text: got {name!r}", field=f"{where}.name", got=repr(name)[:80], allowed="text of at most 200")
+    name = read_title(data.get("name"), f"{where}.name")
     scope = read_scope(data.get("scope"), f"{where}.scope")
     values = _values(kind, data, where)
     return Lever(kind.name, scope, start, end, ramp, ramp_days, values, name, f"{kind.name}|{name or f'{scope}|{start}'}")
@@ -154,19 +163,19 @@ def parse_lever(data: Any, number: int, plan: Period) -> Lever:
 def _kind(name: Any, where: str) -> Kind:
     if isinstance(name, str) and name in KINDS:
         return KINDS[name]
-    near = get_close_matches(str(name), list(KINDS), n=1)
+    near = get_close_matches(name[:80], list(KINDS), n=1) if isinstance(name, str) else []
     hint = f"; nearest: {near[0]}" if near else ""
-    raise PlanError(f"{where}.type is not one that is known: got {name!r}{hint}", field=f"{where}.type", got=name, allowed=", ".join(KINDS))
+    raise PlanError(f"{where}.type is not one that is known: got {shown(name)}{hint}", field=f"{where}.type", got=name, allowed=", ".join(KINDS))
 
 
 def _ramp(data: Mapping[str, Any], where: str) -> tuple[str, int | None]:
     ramp = data.get("ramp", STEP)
     if ramp not in RAMPS:
-        raise PlanError(f"{where}.ramp is not one that is known: got {ramp!r}", field=f"{where}.ramp", got=ramp, allowed=", ".join(RAMPS))
+        raise PlanError(f"{where}.ramp is not one that is known: got {shown(ramp)}", field=f"{where}.ramp", got=ramp, allowed=", ".join(RAMPS))
     days = data.get("ramp_days")
     if days is not None and (isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 3660 or ramp == STEP):
         raise PlanError(
-            f"{where}.ramp_days: got {days!r} with ramp {ramp}",
+            f"{where}.ramp_days: got {shown(days)} with ramp {ramp}",
             field=f"{where}.ramp_days",
             got=days,
             allowed="1 to 3660 whole days, with ramp linear or s_curve",
@@ -203,7 +212,11 @@ def _way(kind: Kind, given: Mapping[str, Value], where: str) -> tuple[str, ...]:
         )
     holding = [way for way in kind.ways if used <= set(way)]
     if not holding:
-        first = next(name for name in kind.field_names if name in used)
-        extra = next(name for name in kind.field_names if name in used and not any({first, name} <= set(way) for way in kind.ways) and name != first)
-        raise PlanError(f"{where}.{extra}: got it together with {first}, allowed is {allowed}", field=f"{where}.{extra}", got=extra, allowed=allowed)
+        meant = max(kind.ways, key=lambda way: len(used & set(way)))
+        extra = next(name for name in kind.field_names if name in used and name not in meant)
+        beside = [name for name in meant if name in used]
+        against = [name for name in beside if not any({name, extra} <= set(way) for way in kind.ways)] or beside
+        raise PlanError(
+            f"{where}.{extra}: got it together with {', '.join(against)}, allowed is {allowed}", field=f"{where}.{extra}", got=extra, allowed=allowed
+        )
     return min(holding, key=lambda way: len(set(way) - used))

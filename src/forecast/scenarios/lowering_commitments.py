@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecast.errors import PlanError
 from forecast.scenarios.commitment_cover import best_commitment, break_even_utilisation, cover, shortfall
+from forecast.scenarios.kept_spend import covered_already
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering_figures import Figures, bound_strength, days_in_month, expected, scope_place
 from forecast.scenarios.primitives import Follow, Lowered
@@ -29,16 +30,17 @@ CHUNK = 64
 def commit(lever: Lever, world: World, where: str) -> Lowered:
     """A commitment of money a day at the committed price, for its whole term; see `commitment_cover.py` for what it covers and wastes.
 
-    What does not follow usage (licences, commitments that are there already) is not covered. Without a target the difference is counted where the
-    usage is.
+    What does not follow usage (licences) and what commitments that are there already cover is not covered. Without a target the difference is
+    counted where the usage is.
     """
     leaves, parts = world.parts_of(lever.scope, f"{where}.scope")
     eligible = parts * (1.0 - world.responses.shares[leaves, FIXED])
-    already = _committed_already(world, leaves)
+    covered = covered_already(world, leaves, parts)
+    already = _committed_already(world, leaves, covered)
     some = eligible > 0.0
     whole = float(np.maximum(world.recent[leaves] * parts, 0.0).sum())
     leaves, eligible = leaves[some], eligible[some]
-    recent = float((world.recent[leaves] * eligible).sum())
+    recent = float((world.recent[leaves] * eligible).sum()) - covered
     if not len(leaves) or recent < LEAST_PART * whole:
         raise PlanError(
             f"{where}.scope: nothing of {str(lever.scope) or 'the company'} follows usage, so a commitment covers nothing",
@@ -63,9 +65,10 @@ def commit(lever: Lever, world: World, where: str) -> Lowered:
     target = world.target(lever, where) if "target" in lever.values else scope_place(leaves, eligible, world)
 
     def money(spend: Floats) -> Floats:
-        return cover(spend, committed, discount).change
+        return cover(np.maximum(spend - covered, 0.0), committed, discount).change
 
-    figures = _figures(lever, world, leaves, eligible, committed, discount, by_day > 0.0)
+    usage = np.maximum(spend_paths(world, leaves, eligible) - covered, 0.0)
+    figures = _figures(usage, committed, discount, by_day > 0.0)
     figures["committed_a_day"] = a_day
     figures["covers_usage_a_day"] = a_day / (1.0 - expected(discount))
     figures["committed_in_all"] = a_day * term
@@ -114,9 +117,8 @@ def _before(lever: Lever, world: World, a_day: float) -> float:
     return a_day * max(int(over), 0)
 
 
-def _figures(lever: Lever, world: World, leaves: Ints, parts: Floats, committed: Floats, discount: Floats, bound: NDArray[np.bool_]) -> Figures:
-    """What the commitment does to the forecast as it is, without other levers."""
-    spend = spend_paths(world, leaves, parts)
+def _figures(spend: Floats, committed: Floats, discount: Floats, bound: NDArray[np.bool_]) -> Figures:
+    """What the commitment does to the forecast as it is, without other levers. spend : (n_days, n_paths) usage that it may cover."""
     found = cover(spend, committed, discount)
     rate = expected(discount)
     halved = cover(spend / 2.0, committed, discount)
@@ -154,9 +156,11 @@ def _notes(lever: Lever, world: World, figures: Figures, term: int) -> list[str]
     return notes
 
 
-def _committed_already(world: World, leaves: Ints) -> tuple[str, ...]:
-    """A word where the scope has a commitment in its bills: the forecast does not know which hours that one covers."""
-    if world.meters is None:
+def _committed_already(world: World, leaves: Ints, covered: float) -> tuple[str, ...]:
+    """A word where the scope has a commitment in its bills. covered : money a day that commitments are known to pay for."""
+    if covered > 0.0:
+        return (f"{covered:,.0f} {world.currency} a day are committed already, as billed, and not covered again",)
+    if world.meters is None or world.responses.commitments:
         return ()
     meters = world.meters.loc[world.meters["recent"].to_numpy(dtype=bool) & world.meters["leaf"].isin(leaves).to_numpy(), "meter"]
     known = sorted({str(meter) for meter in meters if "commit" in str(meter).lower()})

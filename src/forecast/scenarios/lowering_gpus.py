@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.kept_spend import committed
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering_figures import Figures, bound_strength, change_of, expected, scope_place
 from forecast.scenarios.metered import HOUR_KINDS, HOURS, SPOT_HOURS, items_of, metered_parts
@@ -137,6 +138,7 @@ def own_hardware(lever: Lever, world: World, where: str) -> Lowered:
         notes.append(f"{fixed / recent:.0%} of the scope's spend (commitments, licences, scheduled) goes on beside the bought machines")
     if expected(own.cost_a_day) > rent:
         notes.append("owning costs more a day than the rent that ends")
+    notes += committed(world, leaves, parts)
     return Lowered(primitives, tuple(notes), figures.plain())
 
 

@@ -11,7 +11,8 @@ from forecast.errors import PlanError
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering_figures import Figures, change_of, expected
 from forecast.scenarios.metered import MILLION, TOKEN_KINDS, items_of
-from forecast.scenarios.primitives import Copy, Lowered, Money
+from forecast.scenarios.primitives import Lowered, Money
+from forecast.scenarios.row_places import copies
 from forecast.scenarios.unit_economics import request_money
 from forecast.scenarios.world import World
 from forecast.spend.scope import Scope
@@ -37,7 +38,7 @@ def _like(lever: Lever, like: Scope, world: World, where: str) -> Lowered:
     items = items_of(world, like, leaves).of(TOKEN_KINDS)
     if items.price is not None:
         figures["price_a_million"] = items.price * MILLION
-    return Lowered((Copy(leaves, parts, target, world.change(lever, scale)),), figures=figures.plain())
+    return Lowered(copies(world, leaves, parts, target, world.change(lever, scale)), figures=figures.plain())
 
 
 def _built_up(lever: Lever, world: World, where: str) -> Lowered:

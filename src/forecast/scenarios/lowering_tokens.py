@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.kept_spend import committed
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering_figures import Figures, change_of, expected
 from forecast.scenarios.metered import CACHED, INPUT, MILLION, TOKEN_KINDS, Items, items_of, metered_parts, narrow
@@ -67,6 +68,7 @@ def move_share(lever: Lever, world: World, where: str) -> Lowered:
         notes.append("the same number of tokens is taken for granted: token_ratio says otherwise")
     if expected(cost_ratio) >= 1.0 and expected(price) < 1.0:
         notes.append("more tokens and retries eat up what the lower price saves")
+    notes += committed(world, leaves, parts)
     return Lowered(moves, tuple(notes), figures.plain())
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.kept_spend import kept
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.primitives import Change, Lowered, Money, Place, Primitive, Scale
-from forecast.scenarios.responses import FIXED, NAMES
 from forecast.scenarios.world import World
 from forecast.spend.events import P90
 from forecast.spend.scope import Scope
@@ -26,7 +26,6 @@ HOURS_A_WEEK = 168.0
 OFFICE_HOURS = 60.0
 """8 to 20 on five days."""
 DAYS_A_MONTH = 365.25 / 12.0
-LEAST_TOLD = 0.02
 
 
 def scale_usage(lever: Lever, world: World, where: str) -> Lowered:
@@ -121,21 +120,6 @@ def schedule(lever: Lever, world: World, where: str) -> Lowered:
         change = world.change(lever, hours / HOURS_A_WEEK - 1.0)
     figures = {"hours_a_week": float(np.mean(hours)), "share_of_hours": float(np.mean(hours)) / HOURS_A_WEEK}
     return Lowered((Scale(leaves, parts, change, "running"),), tuple(kept(world, leaves, parts)), figures)
-
-
-def kept(world: World, leaves: NDArray[np.int64], parts: Floats, verb: str = "does not follow usage and goes on") -> list[str]:
-    """What of a scope's spend stays when usage changes, in words; nothing where that is next to none."""
-    known, money = world.responses, parts * world.recent[leaves]
-    fixed, notes = known.of(leaves, money)[NAMES[FIXED]], []
-    if fixed >= LEAST_TOLD:
-        notes.append(f"{fixed:.0%} of this spend is fixed (licences, commitments, storage) and {verb}")
-    if known.rates is not None and known.slow is not None:
-        slow = float(money[known.slow[leaves]].sum() / money.sum()) if money.sum() > 0.0 else 0.0
-        rate = float(np.median(known.rates))
-        if slow >= LEAST_TOLD and 0.0 < rate < 1.0:
-            half = np.log(0.5) / np.log1p(-rate)
-            notes.append(f"{slow:.0%} of it is machines that follow usage slowly, as measured: by half in {half:.0f} days")
-    return notes
 
 
 def _check_machines(world: World, leaves: NDArray[np.int64], where: str) -> None:

@@ -64,10 +64,11 @@ def part_factors(world: World, scope: Scope, leaves: Ints, parts: Floats) -> Par
 
 def share_changes(world: World, scope: Scope, share: float) -> Floats | None:
     """(n_days, n_paths) change of the logit of a share since lately; None where the scope names no AI model or too little is known.
+    None too where AI models are rows of their own: then their paths have it in them.
 
     share : today's, of the scope in the spend of its leaves. The same scope draws the same in every plan.
     """
-    if AI_MODEL not in scope.dimensions or world.meters is None or not world.n_days:
+    if AI_MODEL not in scope.dimensions or AI_MODEL in world.dimensions or world.meters is None or not world.n_days:
         return None
     known = _changes(_shares_by_month(world, scope), float(_logit(share)))
     if not known:

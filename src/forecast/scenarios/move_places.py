@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from forecast.errors import PlanError
 from forecast.scenarios.moved_prices import provider_of
 from forecast.scenarios.primitives import Place
+from forecast.scenarios.row_places import row_places
 from forecast.scenarios.world import World
 from forecast.spend.dimensions import UNKNOWN
 from forecast.spend.scope import Scope
@@ -35,7 +36,7 @@ def check_place(world: World, to: Scope, field: str) -> tuple[str, ...]:
         if _is_known(world, clause.dimension, clause.values[0]):
             continue
         try:
-            world.parts_of(Scope((clause,)), field)
+            (world.whole or world).parts_of(Scope((clause,)), field)
         except PlanError:
             name, listed = clause.values[0], world.prices is not None and world.n_days > 0
             seller = provider_of(world.prices, name, _first_day(world)) if listed and world.prices is not None else None
@@ -47,12 +48,16 @@ def check_place(world: World, to: Scope, field: str) -> tuple[str, ...]:
 
 def _is_known(world: World, name: str, value: str) -> bool:
     if name in world.dimensions:
-        return bool((world.leaves[name] == value).any())
+        # Where leaves are taken apart there are rows for what levers bring, which nobody has to know.
+        new = world.whole is not None and name not in world.whole.dimensions
+        return bool(((world.leaves[name] == value).to_numpy() & ((world.recent != 0.0) | (not new))).any())
     return value in world.facts.get("known_values", {}).get(name, ())
 
 
 def move_places(world: World, leaves: Ints, to: Scope) -> dict[int, Place]:
     """Leaf → where its spend goes. to : one value each; what is finer than a leaf and no AI model changes no leaf."""
+    if world.whole is not None:
+        return row_places(world, leaves, to, move_places)
     values = {clause.dimension: clause.values[0] for clause in to.clauses}
     fixed = {name: value for name, value in values.items() if name in world.dimensions}
     homes = _homes(world, values[AI_MODEL], fixed) if AI_MODEL in values else []

@@ -9,8 +9,9 @@ from typing import Any
 from forecast.errors import InputError, PlanError
 from forecast.scenarios.levers import Lever, parse_lever
 from forecast.scenarios.plan_text import plan_of_text as plan_of_text
+from forecast.scenarios.values import read_day, read_scope, read_title, shown
 from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
-from forecast.spend.periods import Period, parse_day, parse_period
+from forecast.spend.periods import Period, parse_period
 from forecast.spend.scope import Scope
 
 _FIELDS = ("name", "start", "end", "period", "scope", "levers", "compare_to")
@@ -38,19 +39,24 @@ def parse_plan(data: Mapping[str, Any] | str, *, calendar: FiscalCalendar = CALE
         raise PlanError(f"plan is not a table: got {type(data).__name__}", field="plan", got=type(data).__name__, allowed="start, end, levers")
     for name in data:
         if name not in _FIELDS:
-            raise PlanError(f"plan has no field {name!r}", field=str(name), got=str(name), allowed=", ".join(_FIELDS))
+            raise PlanError(f"plan has no field {shown(name)}", field=str(name)[:80], got=shown(name), allowed=", ".join(_FIELDS))
     period = _period(data, calendar)
     levers = data.get("levers", [])
     if not isinstance(levers, (list, tuple)):
         raise PlanError(f"levers is not a list: got {type(levers).__name__}", field="levers", got=type(levers).__name__, allowed="a list of tables")
     if len(levers) > MOST_LEVERS:
         raise PlanError(f"levers: got {len(levers)} of them", field="levers", got=len(levers), allowed=f"at most {MOST_LEVERS}")
-    try:
-        scope = Scope.parse(data.get("scope"))
-    except (InputError, AttributeError, TypeError) as error:
-        raise PlanError(f"scope: {error}", field="scope", got=str(data.get("scope")), allowed="name=value[,name=a|b]") from None
+    scope, name = read_scope(data.get("scope"), "scope"), read_title(data.get("name"), "name")
+    _check_compared(data.get("compare_to"))
     parsed = [parse_lever(lever, number, period) for number, lever in enumerate(levers)]
-    return Plan(period, tuple(_told_apart(parsed)), scope, str(data.get("name") or ""))
+    return Plan(period, tuple(_told_apart(parsed)), scope, name)
+
+
+def _check_compared(value: Any) -> None:
+    """Ids of saved scenarios; whether they are saved is seen when they are asked for."""
+    ids = [value] if isinstance(value, str) else value
+    if ids is not None and not (isinstance(ids, list | tuple) and all(isinstance(one, str) for one in ids)):
+        raise PlanError(f"compare_to is no list of ids: got {shown(value)}", field="compare_to", got=shown(value), allowed="ids of saved scenarios")
 
 
 def _told_apart(levers: Sequence[Lever]) -> Iterator[Lever]:
@@ -66,13 +72,16 @@ def _period(data: Mapping[str, Any], calendar: FiscalCalendar) -> Period:
         if data.get("period") is not None:
             if data.get("start") is not None or data.get("end") is not None:
                 raise PlanError(
-                    "plan has both a period and start or end", field="period", got=str(data["period"]), allowed="period, or start and end"
+                    "plan has both a period and start or end", field="period", got=shown(data["period"]), allowed="period, or start and end"
                 )
-            return parse_period(str(data["period"]), calendar)
+            named = data["period"]
+            if isinstance(named, bool) or not isinstance(named, str | int):
+                raise PlanError(f"period is not text: got {shown(named)}", field="period", got=shown(named), allowed='text such as "2027-Q1"')
+            return parse_period(str(named), calendar)
         for name in ("start", "end"):
             if data.get(name) is None:
                 raise PlanError(f"plan has no {name}", field=name, got=None, allowed="YYYY-MM-DD")
-        return Period(parse_day(data["start"], "start"), parse_day(data["end"], "end"))
+        return Period(read_day(data["start"], "start"), read_day(data["end"], "end"))
     except PlanError:
         raise
     except InputError as error:

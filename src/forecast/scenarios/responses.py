@@ -6,8 +6,9 @@ Shares of a leaf's recent spend, adding up to 1: `elastic` (tokens, requests, ho
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,25 @@ _GOLDEN = 0.6180339887498949
 
 
 @dataclass(frozen=True, eq=False)
+class Commitment:
+    """Money that is paid whatever is used, and the leaves whose usage it covers; several commitments where they cover the same leaves.
+
+    leaves : (k,) row numbers. money : what is paid a day. worth : what it covers a day when all of it is used, at the price without it.
+    inside : what of it stands in these leaves' own bills when all of it is used: money where cost is amortised, 0 where it is billed apart.
+    """
+
+    leaves: Ints
+    money: float
+    worth: float
+    inside: float
+
+    def usage(self, spend: Floats) -> Floats:
+        """What the leaves' usage is worth at the price without the commitment. spend : what they cost, of any shape."""
+        partly = np.maximum(spend, 0.0) * (self.worth / self.inside if self.inside > 0.0 else 0.0)
+        return np.asarray(np.where(spend >= self.inside, spend + (self.worth - self.inside), partly), dtype=np.float64)
+
+
+@dataclass(frozen=True, eq=False)
 class Responses:
     """Of n leaves.
 
@@ -32,7 +52,7 @@ class Responses:
     0 to 1, how full the last machine is. driver : (n,) number of the driver by whose relation the measured share goes, -1 for none. powers : of
     each driver the (n_paths,) power with which cost follows usage, drawn from what was measured.
     slow : (n,) pools of machines whose load something smooths: they follow demand by a part of the way a day, rates (n_paths,), drawn from what was
-    measured. marginal : (n,) what one more hour costs ÷ what an hour costs on the mean: above 1 where a commitment covers a part. None: no such.
+    measured; None: no such. commitments : what covers usage of the leaves' machines, each leaf at most once.
     """
 
     shares: Floats
@@ -42,7 +62,7 @@ class Responses:
     phase: Floats
     slow: NDArray[np.bool_] | None = None
     rates: Floats | None = None
-    marginal: Floats | None = None
+    commitments: tuple[Commitment, ...] = ()
 
     @classmethod
     def all_elastic(cls, n: int, n_paths: int) -> Responses:
@@ -57,6 +77,11 @@ class Responses:
     def follows(self, leaf: int) -> Floats | None:
         """(n_paths,) part of the way a day by which a leaf's machines follow demand; None where they do at once."""
         return self.rates if self.rates is not None and self.slow is not None and self.slow[leaf] else None
+
+    @cached_property
+    def covering(self) -> Mapping[int, int]:
+        """Leaf → number of the commitment that covers its machines."""
+        return {leaf: number for number, one in enumerate(self.commitments) for leaf in one.leaves.tolist()}
 
     def of(self, leaves: Ints, weights: Floats) -> dict[str, float]:
         """Shares of some spend by name. weights : (m,) money of the leaves; all elastic where there is none."""

@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from forecast.errors import NotFoundError, PlanError
+from forecast.scenarios.values import is_printable, shown
 
 BASE = "base"
 """Stands for the forecast as it is, where no scenario of that id is saved."""
@@ -106,6 +107,14 @@ def check_scenario_id(text: str, field: str = "id") -> str:
             allowed="1 to 100 letters, digits, '.', '_', '-', starting with a letter or digit",
         )
     return text
+
+
+def check_words(name: str, by: str, note: str) -> None:
+    """PlanError for what is said of a version and is too long, or has control characters that would reach somebody's terminal."""
+    for field, text, most, besides in (("name", name, LONGEST_NAME, ""), ("by", by, LONGEST_NAME, ""), ("note", note, LONGEST_NOTE, "\n\t")):
+        if len(text) > most or not is_printable(text, besides):
+            told = f"{field} has {len(text)} characters" if len(text) > most else f"{field} contains a control character: got {shown(text)}"
+            raise PlanError(told, field=field, got=shown(text), allowed=f"at most {most} printable characters")
 
 
 def plan_data(plan: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,34 +7,36 @@ thousand leaves cost little more than the reading of their paths.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecast.scenarios.bases import Bases, Demand, Product
+from forecast.errors import PlanError
+from forecast.scenarios.bases import Bases, Covered, Demand, Product
 from forecast.scenarios.bins import DAY_BY_DAY, Wanted, add_days, binned
 from forecast.scenarios.blocks import NOWHERE, Changes
-from forecast.scenarios.responses import Responses, followed, machine_ratio
+from forecast.scenarios.machine_costs import MachineCosts
+from forecast.scenarios.responses import Responses
+from forecast.scenarios.row_paths import RowPaths
 from forecast.spend.hierarchy import sum_rows
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-
-KEPT_BYTES = 400 * 2**20
-"""Of ratios of machines."""
 
 
 @dataclass(frozen=True, eq=False)
 class Spending:
     """Baseline paths on the days of a plan.
 
-    leaf_paths : (n_leaves, n_steps, n_paths) money a step. nodes : rows of leaves (as bytes) → (n_steps, n_paths), sums that are ready. step :
-    (n_days,) step in which a day lies, length : (n_days,) its days; shares : (n_days, n_steps) in place of both, where days are cut from steps.
+    leaf_paths : (n_leaves, n_steps, n_paths) money a step, or `RowPaths` where leaves are taken apart; then rows stand for leaves. nodes : rows of
+    leaves (as bytes) → (n_steps, n_paths), sums that are ready. step : (n_days,) step in which a day lies, length : (n_days,) its days; shares :
+    (n_days, n_steps) in place of both, where days are cut from steps.
     thin : means of what comes in machines are taken on every so manieth path.
     """
 
-    leaf_paths: NDArray[np.floating]
+    leaf_paths: NDArray[np.floating] | RowPaths
     nodes: Mapping[bytes, NDArray[np.floating]]
     step: Ints
     length: Floats
@@ -64,13 +66,17 @@ class Spending:
 
     def of(self, leaves: Ints) -> Floats:
         """(n_steps, n_paths) sum of some leaves."""
+        if isinstance(self.leaf_paths, RowPaths):
+            return self.leaf_paths.of(leaves)
         ready = self.nodes.get(leaves.tobytes()) if len(leaves) > 1 else None
         if ready is not None:
             return ready.astype(np.float64)
         return self.leaf_paths[int(leaves[0])].astype(np.float64) if len(leaves) == 1 else sum_rows(self.leaf_paths, leaves)
 
+    # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds, which is looked at below.
+    @np.errstate(over="ignore", invalid="ignore")
     def totals(self, wanted: Sequence[Wanted]) -> list[Floats]:
-        """For each figure (n_stages, n_bins, n_paths) money, from one reading of every path."""
+        """For each figure (n_stages, n_bins, n_paths) money, from one reading of every path; PlanError where it is beyond all numbers."""
         found = [np.zeros((len(one.changes), one.n_bins, self.n_paths)) for one in wanted]
         for product, alike in self._alike(wanted).items():
             vector = self.bases.is_vector(product)
@@ -92,6 +98,8 @@ class Spending:
                 factor = self._vector(product)
                 for number, total in enumerate(part):
                     found[number] += total * factor
+        if not all(np.isfinite(total).all() for total in found):
+            raise PlanError("The levers together grow beyond all numbers", field="levers", allowed="smaller factors")
         return found
 
     def held(self, change: Changes) -> Floats:
@@ -178,45 +186,21 @@ class Spending:
 
     def _base(self, number: int) -> Floats:
         base = self.bases.found[number]
-        if isinstance(base, Demand):
-            return self._ratio(number, base)
+        if isinstance(base, Demand | Covered):
+            return self._machines.ratio(number)
         if base is None:
             raise TypeError("a base that was given up is read")
         return base[None, :] if base.ndim == 1 else base
 
-    def _ratio(self, number: int, base: Demand) -> Floats:
-        """What a leaf's machines cost after ÷ before; the latest are kept, because stages, subsets and budgets ask for the same."""
-        found = self._ratios.pop(number, None)
-        if found is None:
-            found = self._machines(base, self.by_day(self.of(np.array([base.leaf], dtype=np.int64))), slice(None))
-        self._ratios[number] = found
-        while len(self._ratios) * found.nbytes > KEPT_BYTES:
-            del self._ratios[next(iter(self._ratios))]
-        return found
+    @cached_property
+    def _machines(self) -> MachineCosts:
+        # Of a copy: holding itself, this would keep all that machines cost in memory until the next collection of garbage.
+        money = replace(self)
 
-    def _machines(self, base: Demand, spend: Floats, some: slice) -> Floats:
-        """The same on some paths. spend : (n_days, those paths) of the leaf."""
-        known = self.responses
-        quantum = float(known.quantum[base.leaf]) / base.share
-        found = machine_ratio(spend, quantum, self._demand(base, some), known.phase_of(base.leaf)[some])
-        marginal = 1.0 if known.marginal is None else float(known.marginal[base.leaf])
-        return found if marginal == 1.0 else np.maximum(1.0 + (found - 1.0) * marginal, 0.0)
+        def spend(leaf: int, some: slice) -> Floats:
+            return money.by_day(money.leaf_paths[leaf][:, some])
 
-    def _demand(self, base: Demand, some: slice) -> Floats:
-        """(n_days, 1) or (n_days, n_paths) what machines run for; one array for all leaves of which levers ask the same."""
-        rates = self.responses.follows(base.leaf)
-
-        def make() -> Floats:
-            wanted = base.values()
-            wanted = wanted[:, some] if wanted.shape[1] > 1 else wanted
-            wanted = np.broadcast_to(wanted, (self.n_days, wanted.shape[1]))
-            return wanted if rates is None else followed(wanted, rates[some])
-
-        if any(part != 1.0 for part, _ in base.steps):
-            return make()
-        key = ("demanded", rates is None, some.step, *((part, id(change)) for part, change in base.steps))
-        found: Floats = self.bases.once(key, base.steps, make)
-        return found
+        return MachineCosts(spend, self.responses, self.bases, self.n_days, self._ratios)
 
     def _vector(self, product: Product) -> Floats:
         found = np.ones(self.n_paths)
@@ -233,6 +217,10 @@ class Spending:
             return values[sources]
         if self.bases.is_vector(product):
             factor = self._vector(product) / self.n_paths
+            if isinstance(self.leaf_paths, RowPaths):
+                rows = missing[missing != NOWHERE]
+                values[rows] = self.by_day(self.leaf_paths.weighted(rows, factor).T).T
+                missing = missing[missing == NOWHERE]
             for source in missing.tolist():
                 values[source] = factor.sum() if source == NOWHERE else self.by_day((self.leaf_paths[source] @ factor)[:, None])[:, 0]
         elif self.thin > 1 and any(self.bases.is_demand(number) for number in product):
@@ -242,7 +230,7 @@ class Spending:
         else:
             for source in missing.tolist():
                 values[source] = self._day_paths(product, np.array([source], dtype=np.int64)).mean(axis=1)
-        known[missing] = True
+        known[sources] = True
         return values[sources]
 
     def _thinned(self, product: Product, source: int) -> Floats:
@@ -251,12 +239,7 @@ class Spending:
         paths = self.by_day(self.leaf_paths[source][:, some])
         spend = paths.copy()
         for number in product:
-            base = self.bases.found[number]
-            if isinstance(base, Demand) and number not in self._ratios:
-                own = paths if base.leaf == source else self.by_day(self.leaf_paths[base.leaf][:, some])
-                spend *= self._machines(base, own, some)
-            else:
-                spend *= self._base(number)[..., some]
+            spend *= self._machines.on(number, some) if self.bases.is_demand(number) else self._base(number)[..., some]
         usual = paths.mean(axis=1)
         return np.divide(spend.mean(axis=1), usual, out=np.zeros(self.n_days), where=usual != 0.0)
 

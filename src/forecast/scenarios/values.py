@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
@@ -17,7 +18,12 @@ from forecast.spend.scope import Scope
 
 Value = float | int | str | bool | date | Scope | Uncertain
 
+LONGEST_TEXT = 200
+LARGEST_WHOLE = 10**300
+"""Beyond it whole numbers are no floats."""
 _RANGE = ("expected", "low", "high")
+_TEXT_FORM = f"text of at most {LONGEST_TEXT} printable characters"
+_SCOPE_FORM = "name=value[,name=a|b] or a table of texts"
 
 
 def read_value(field: Field, value: Any, where: str) -> Value:
@@ -37,8 +43,8 @@ def read_value(field: Field, value: Any, where: str) -> Value:
         if not isinstance(value, bool):
             raise _refused(where, value, "true or false")
         return value
-    if not isinstance(value, str) or not value or len(value) > 200:
-        raise _refused(where, value, {CHOICE: ", ".join(field.choices), TEXT: "text"}.get(field.type, "a code such as EUR"))
+    if not isinstance(value, str) or not value or len(value) > LONGEST_TEXT or not is_printable(value):
+        raise _refused(where, value, {CHOICE: ", ".join(field.choices), TEXT: _TEXT_FORM}.get(field.type, "a code such as EUR"))
     if field.type == CHOICE and value not in field.choices:
         near = get_close_matches(value, field.choices, n=1)
         raise _refused(where, value, ", ".join(field.choices), f"; nearest: {near[0]}" if near else "")
@@ -51,15 +57,53 @@ def read_value(field: Field, value: Any, where: str) -> Value:
 
 
 def read_scope(value: Any, where: str) -> Scope:
-    """A filter from text or a table; nothing is everything."""
-    if value is not None and not isinstance(value, (str, Mapping, Scope)):
-        raise PlanError(f"{where} is not a filter: got {value!r}", field=where, got=repr(value), allowed="name=value[,name=a|b] or a table")
+    """A filter from text or a table of texts; nothing is everything."""
+    if not (value is None or isinstance(value, str | Scope) or (isinstance(value, Mapping) and _is_table_of_texts(value))):
+        raise PlanError(f"{where} is not a filter: got {shown(value)}", field=where, got=shown(value), allowed=_SCOPE_FORM)
     try:
-        return Scope.parse(value)
+        scope = Scope.parse(value)
     except InputError as error:
         raise PlanError(f"{where}: {error}", field=where, got=error.got, allowed=error.allowed) from None
-    except TypeError:
-        raise PlanError(f"{where} is not a filter: got {value!r}", field=where, got=repr(value), allowed="name=value[,name=a|b] or a table") from None
+    if not is_printable(text := str(scope)):
+        raise PlanError(f"{where} contains a control character: got {shown(text)}", field=where, got=shown(text), allowed="printable text")
+    return scope
+
+
+def _is_table_of_texts(value: Mapping[Any, Any]) -> bool:
+    lists = [[item] if isinstance(item, str) else item for item in value.values()]
+    return all(isinstance(name, str) for name in value) and all(
+        isinstance(items, list | tuple) and all(isinstance(item, str) for item in items) for items in lists
+    )
+
+
+def read_title(value: Any, where: str) -> str:
+    """A short text for people; nothing is none."""
+    if value is None:
+        return ""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT or not is_printable(value):
+        raise _refused(where, value, _TEXT_FORM)
+    return value
+
+
+def is_printable(text: str, besides: str = "") -> bool:
+    """Whether a text can be shown and stored: no control characters (but those of `besides`) and no halves of characters."""
+    return text.isprintable() or not any(unicodedata.category(character) in {"Cc", "Cs"} and character not in besides for character in text)
+
+
+def is_finite(value: Any) -> bool:
+    """Whether a value is a number that a float holds; true and false are none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return -LARGEST_WHOLE <= value <= LARGEST_WHOLE if isinstance(value, int) else math.isfinite(value)
+
+
+def shown(value: Any) -> str:
+    """What was got, as it may stand in a message: short, on one line."""
+    try:
+        text = repr(value[:100]) if isinstance(value, str) else repr(value)
+    except (ValueError, RecursionError):  # a whole number of thousands of digits, and what is too deep
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else f"{text[:80]}…"
 
 
 def read_day(value: Any, where: str, default: date | None = None) -> date:
@@ -74,8 +118,7 @@ def read_day(value: Any, where: str, default: date | None = None) -> date:
 
 
 def _number(field: Field, value: Any, where: str) -> float | int:
-    plain = not isinstance(value, bool) and isinstance(value, int | float)
-    if not plain or (isinstance(value, int) and abs(value) > 1e300) or not math.isfinite(value) or not field.least <= value <= field.most:
+    if not is_finite(value) or not field.least <= value <= field.most:
         raise _refused(where, value, _allowed(field), _hint(field, value))
     if field.type == DAYS:
         if float(value) != int(value):
@@ -126,7 +169,9 @@ def _hint(field: Field, value: Any) -> str:
 
 
 def _refused(where: str, value: Any, allowed: str, hint: str = "") -> PlanError:
-    got = "nothing" if value is None else repr(value)
-    return PlanError(
-        f"{where}: got {got[:80]}, allowed is {allowed}{hint}", field=where, got=None if value is None else str(value)[:80], allowed=allowed
-    )
+    got = "nothing" if value is None else shown(value)
+    return PlanError(f"{where}: got {got}, allowed is {allowed}{hint}", field=where, got=None if value is None else _plain(value), allowed=allowed)
+
+
+def _plain(value: Any) -> str:
+    return value[:80] if isinstance(value, str) else shown(value)

@@ -48,6 +48,8 @@ class World:
     the snapshot keeps none. drivers : what the snapshot says of each (`driver_report.Elasticity.describe`). facts : the snapshot's `meta`.
     rates, prices : exchange rates and list prices, where there are any.
     find_parts, find_paths : behind `parts_of` and `paths_of`.
+    Where leaves are taken apart by finer dimensions, rows stand for leaves in all of this: whole is then the world of the leaves, and leaf_of_row
+    (n_leaves,) says which of its leaves each row is of.
     """
 
     days: NDArray[np.datetime64]
@@ -65,6 +67,8 @@ class World:
     facts: Mapping[str, Any] = field(default_factory=dict)
     rates: Rates | None = None
     prices: PriceTable | None = None
+    whole: World | None = None
+    leaf_of_row: Ints | None = None
 
     @property
     def n_days(self) -> int:

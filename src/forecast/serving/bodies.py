@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, cast, get_type_hints
 
 from fastapi.routing import APIRoute
@@ -10,10 +12,14 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from forecast.serving.problems import HttpProblemError, problem_of_validation
+from forecast.serving.problems import HttpProblemError, clipped, problem_of_validation
+from forecast.serving.queries import check_names
 
 MOST_JSON = 8 * 1024 * 1024
 """Bytes of a JSON question; 10,000 rows for the anomaly answer take about 1.5 MB."""
+
+MOST_WRITTEN = 256 * 1024
+"""Bytes of a body that somebody may have written by hand; in larger ones, which programs write, names that stand twice are not looked for."""
 
 JSON_TYPES = frozenset({"application/json"})
 
@@ -51,6 +57,21 @@ def wrong_type(got: str, allowed: str) -> HttpProblemError:
     )
 
 
+def check_written_once(content: bytes) -> None:
+    """HttpProblemError 400 where a name stands twice in one object: one of its values would be lost, and nobody could tell which."""
+    with suppress(ValueError, RecursionError):  # whoever validated the content has taken what this reader does not
+        json.loads(content, object_pairs_hook=_once)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> None:
+    names = {name for name, _ in pairs}
+    if len(names) < len(pairs):
+        twice = next(name for number, (name, _) in enumerate(pairs) if name in [other for other, _ in pairs[:number]])
+        raise HttpProblemError(
+            400, f"The name {clipped(twice)!r} stands twice in one object of the body.", field=clipped(twice), got=twice, allowed="each name once"
+        )
+
+
 class JsonRoute(APIRoute):
     """A route whose body is one pydantic model, given to the endpoint as `body`; path parameters go by name.
 
@@ -70,12 +91,19 @@ class JsonRoute(APIRoute):
             # A client that names no type is taken at its word: the body must be JSON anyway.
             if got and got not in JSON_TYPES and not got.endswith("+json"):
                 raise wrong_type(got, "application/json")
+            packed = request.headers.get("content-encoding", "").strip().lower()
+            if packed not in {"", "identity"}:
+                told = f"The content encoding {packed[:40]} is not read here; send the JSON as it is."
+                raise HttpProblemError(415, told, field="Content-Encoding", got=packed, allowed="identity")
+            check_names(request.query_params.keys(), ())
             content = await read_body(request, MOST_JSON) or self.EMPTY
             try:
                 body = model.model_validate_json(content)
             except ValidationError as error:
                 # Answered here and not by a handler: a ValidationError from anywhere else is a bug and must not look like this.
                 return problem_of_validation(error)
+            if len(content) <= MOST_WRITTEN:
+                check_written_once(content)
             return await endpoint(request, body=body, **request.path_params)
 
         return handle

@@ -7,11 +7,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from forecast.alerts.feedback import LONGEST_REASON, MOST_DAYS
+from forecast.alerts.feedback import MOST_DAYS
+from forecast.alerts.words import LONGEST_REASON
 from forecast.serving.answers import Answer
 from forecast.serving.schemas import Asked, Moment, Text
 
-_Reason = Annotated[str, StringConstraints(max_length=LONGEST_REASON)]
+_Reason = Annotated[str, StringConstraints(max_length=LONGEST_REASON, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 
 
 class StepBody(Asked):

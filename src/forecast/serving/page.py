@@ -37,13 +37,16 @@ svg{width:100%;height:auto}svg text{fill:var(--soft);font:12px system-ui,sans-se
 
 LINKS: tuple[tuple[str, str, str], ...] = (
     ("GET", "/docs.json", "the interface as an OpenAPI document"),
-    ("POST", "/v1/spend", "bring spend in: FOCUS rows as JSON, NDJSON, CSV or Parquet"),
+    ("POST", "/v1/spend", "bring spend in: bills of any format that is known"),
     ("POST", "/v1/forecast", "what will we spend?"),
     ("POST", "/v1/overrun", "will we overrun a budget?"),
     ("POST", "/v1/anomalies", "was that strange?"),
     ("POST", "/v1/whatif", "what if we scale?"),
+    ("POST", "/v1/explain", "why is it more, or less?"),
+    ("GET", "/v1/incidents", "what was strange, and who looks after it"),
     ("GET", "/v1/budgets", "budgets"),
     ("GET", "/v1/events", "planned events"),
+    ("GET", "/v1/scenarios", "plans that are kept"),
     ("GET", "/v1/accuracy", "how good the forecasts have been"),
     ("GET", "/v1/models/champion", "which model forecasts"),
     ("GET", "/v1/snapshots", "forecast runs that are kept"),

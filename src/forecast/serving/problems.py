@@ -40,6 +40,27 @@ _LIMITS = {
     "expected": "{}",
 }
 
+_FORMS = {
+    "missing": "a value",
+    "json_invalid": "JSON",
+    "finite_number": "a finite number",
+    "too_long": "fewer items",
+    "string_unicode": "text in UTF-8",
+}
+_FORM_WORDS = {
+    "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "string": "text",
+    "datetime": "an ISO 8601 time",
+    "date": "a day such as 2027-03-01",
+    "tuple": "a list",
+    "list": "a list",
+    "dict": "an object",
+    "model": "an object",
+}
+"""What a fault of this kind should have been, by a word in its type; the first that fits."""
+
 
 class HttpProblemError(Exception):
     """A fault that only exists over HTTP: a body that is too large, a content type that is not read, no snapshot yet."""
@@ -105,16 +126,21 @@ def clipped(text: str, longest: int = LONGEST_TEXT) -> str:
     return text if len(text) <= longest else f"{text[:longest]}… ({len(text)} characters)"
 
 
-def problem_of_error(error: ForecastError) -> Response:
-    """The problem of one of our own errors; those that are not the caller's are logged and not told."""
+def problem_of_error(error: ForecastError, field: str | None = None) -> Response:
+    """The problem of one of our own errors; those that are not the caller's are logged and not told.
+
+    field : its place, where the error itself knows less.
+    """
     status = status_of(error)
     kind = _dashed(type(error).__name__.removesuffix("Error"))
     if not isinstance(error, InputError) or status >= 500:
         LOGGER.error("%s: %s", type(error).__name__, error, exc_info=error)
         return problem(500, "The service failed; its log says why.", kind=kind)
-    errors = [fault(error.field, error.got, error.allowed, str(error))]
+    place = field or error.field
+    told = str(error) if place == error.field or place is None else f"{place}: {error}"
+    errors = [fault(place, error.got, error.allowed, str(error))]
     more = {"suggestions": list(error.suggestions)} if isinstance(error, UnknownScopeError) else {}
-    return problem(status, clipped(str(error), 2000), errors, kind=kind, more=more)
+    return problem(status, clipped(told, 2000), errors, kind=kind, more=more)
 
 
 def problem_of_validation(error: ValidationError) -> Response:
@@ -123,9 +149,11 @@ def problem_of_validation(error: ValidationError) -> Response:
 
 
 def _problem_of_entries(found: Sequence[Any]) -> Response:
+    # A list whose items are faulty is also told to be too short, which is no news.
+    found = [entry for entry in found if entry["type"] != "too_short" or not _holds_another(entry["loc"], found)]
     ours = [entry["ctx"]["error"] for entry in found if isinstance(entry.get("ctx", {}).get("error"), InputError)]
     if len(ours) == len(found) == 1:
-        return problem_of_error(ours[0])
+        return problem_of_error(ours[0], _place(found[0]["loc"], ours[0].field))
     errors = [_validation_fault(entry) for entry in found[:MOST_ERRORS]]
     first = errors[0]
     where = f"{first['field']}: " if first["field"] else ""
@@ -135,19 +163,37 @@ def _problem_of_entries(found: Sequence[Any]) -> Response:
     return problem(422, f"{where}{first['message']}{rest}", errors, kind="validation", more={"error_count": len(found)})
 
 
+def _holds_another(place: Sequence[Any], found: Sequence[Any]) -> bool:
+    return any(len(entry["loc"]) > len(place) and tuple(entry["loc"][: len(place)]) == tuple(place) for entry in found)
+
+
 def _validation_fault(entry: Any) -> dict[str, Any]:
     context = entry.get("ctx", {})
     cause = context.get("error")
-    place = entry["loc"]
-    field = ".".join(map(str, place[1:] if len(place) > 1 and place[0] in _PLACES else place))
     if isinstance(cause, InputError):
-        return fault(field or cause.field, cause.got, cause.allowed, str(cause))
+        return fault(_place(entry["loc"], cause.field), cause.got, cause.allowed, str(cause))
+    field = _place(entry["loc"], None)
     allowed = [text.format(clipped(str(context[name]))) for name, text in _LIMITS.items() if name in context]
     if entry["type"] == "extra_forbidden":
         allowed = ["one of the documented fields"]
-    elif entry["type"] == "missing":
-        allowed = ["a value"]
-    return fault(field or None, None if entry["type"] in {"missing", "json_invalid"} else entry["input"], ", ".join(allowed) or None, entry["msg"])
+    elif entry["type"] in _FORMS and not allowed:
+        allowed = [_FORMS[entry["type"]]]
+    elif not allowed:
+        allowed = [next((form for word, form in _FORM_WORDS.items() if word in entry["type"]), "another form")]
+    told = entry["msg"]
+    if str(context.get("pattern", "")).startswith("^[^\\x00"):
+        told, allowed = "It contains a control character", ["printable text"]
+    got = None if entry["type"] in {"missing", "json_invalid"} else entry["input"]
+    return fault(field or ("body" if entry["type"] == "json_invalid" else None), got, ", ".join(allowed), told)
+
+
+def _place(place: Sequence[Any], field: str | None) -> str | None:
+    """Where a fault is, in the caller's terms: by the validator's path, and within it by what the error itself knows."""
+    path = ".".join(map(str, place[1:] if len(place) > 1 and place[0] in _PLACES else place))
+    if not path or field is None:
+        return path or field
+    last = path.rpartition(".")[2]
+    return path + field.removeprefix(last) if field.startswith(f"{last}.") else path
 
 
 def _dashed(name: str) -> str:

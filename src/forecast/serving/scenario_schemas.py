@@ -12,7 +12,7 @@ from forecast.scenarios.saved import LONGEST_NOTE
 from forecast.serving.answers import Answer, Distribution, Heading, WhatIfAnswer
 from forecast.serving.schemas import MOST_LEVERS, Asked, GroupBy, PeriodChoice, SnapshotChoice, Text, read_lever
 
-Note = Annotated[str, StringConstraints(max_length=LONGEST_NOTE)]
+Note = Annotated[str, StringConstraints(max_length=LONGEST_NOTE, pattern=r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$")]
 Granularity = Literal["day", "week", "month", "quarter", "year"]
 
 
@@ -49,7 +49,7 @@ class RunBody(SnapshotChoice):
 
     version: Annotated[int, Field(ge=1)] | None = Field(default=None, description="without it the newest")
     granularity: Granularity | None = Field(default=None, description="without it one row a group")
-    group_by: GroupBy | None = Field(default=None, description="leaf dimensions of the rows; without it the team")
+    group_by: GroupBy | None = Field(default=None, description="dimensions of the rows (team, ai_model, region, a tag …); without it the team")
 
 
 class GoalRequest(PeriodChoice):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from typing import Annotated, Any, Literal
@@ -50,7 +51,7 @@ def read_scope(value: Any) -> Scope:
                     f"scope.{name} is neither text nor a list of texts", field=f"scope.{name}", got=values, allowed="text or a list of texts"
                 )
     scope = Scope.parse(value)
-    if any(ord(character) < 32 for character in str(scope)):
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in str(scope)):
         raise InputError("scope contains a control character", field="scope", got=str(scope), allowed="printable text")
     return scope
 
@@ -239,7 +240,7 @@ class AnomalyRow(Asked):
     """Fresh spend of one scope or series on one day."""
 
     scope: ScopeField | None = None
-    series: Annotated[str, StringConstraints(max_length=1000)] | None = Field(
+    series: Annotated[str, StringConstraints(max_length=1000, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")] | None = Field(
         default=None, description="a leaf's id (its values joined by |), in place of a scope", examples=["openai|OpenAI API|ads|prod|ranking"]
     )
     timestamp: Moment = Field(description="ISO 8601; without a zone it is UTC", examples=["2026-12-11T00:00:00Z"])
@@ -273,7 +274,7 @@ class WhatIfRequest(PeriodChoice):
 
     levers: Annotated[tuple[Annotated[dict[str, Any], BeforeValidator(read_lever)], ...], Field(max_length=MOST_LEVERS)] = ()
     granularity: Literal["day", "week", "month", "quarter", "year"] | None = Field(default=None, description="without it one row a group")
-    group_by: GroupBy | None = Field(default=None, description="leaf dimensions of the rows; without it the team")
+    group_by: GroupBy | None = Field(default=None, description="dimensions of the rows (team, ai_model, region, a tag …); without it the team")
     compare_to: CompareTo = Field(
         default=(), description="ids of saved scenarios to stand beside this plan, at most 10; base is the forecast as it is"
     )

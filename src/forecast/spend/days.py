@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from forecast.errors import InputError
@@ -38,14 +38,20 @@ class Period:
 
 def parse_day(text: str | date | datetime, field: str = "date") -> date:
     """A day from ISO text or a date; a time stamp counts on its UTC day."""
-    if isinstance(text, datetime):
-        return text.date()
-    if isinstance(text, date):
-        return text
     try:
-        return date.fromisoformat(text.strip()[:10]) if len(text.strip()) == 10 else datetime.fromisoformat(text.strip()).date()
-    except (ValueError, AttributeError):
-        raise InputError(f"{field} is not a day: got {text!r}, allowed is YYYY-MM-DD", field=field, got=text, allowed="YYYY-MM-DD") from None
+        if isinstance(text, datetime):
+            return _utc_day(text)
+        if isinstance(text, date):
+            return text
+        return date.fromisoformat(text.strip()) if len(text.strip()) == 10 else _utc_day(datetime.fromisoformat(text.strip()))
+    except (ValueError, AttributeError, OverflowError):
+        got = text[:80] if isinstance(text, str) else text
+        raise InputError(f"{field} is not a day: got {got!r}, allowed is YYYY-MM-DD", field=field, got=got, allowed="YYYY-MM-DD") from None
+
+
+def _utc_day(moment: datetime) -> date:
+    """A time without a zone is UTC already."""
+    return (moment if moment.tzinfo is None else moment.astimezone(UTC)).date()
 
 
 def add_months(day: date, months: int) -> date:

@@ -32,7 +32,7 @@ _EXPECTED = ("expected", "p50", "value", "size", "effect_expected", "amount")
 _UNIT = ("effect_unit", "unit", "kind", "effect_kind", "effect_type")
 COLUMNS = frozenset((*FIELDS, "id", *KINDS, *_LOW, *_HIGH, *_EXPECTED, *_UNIT))
 NEEDED = ("name", "start")
-_PER_DAY = re.compile(r"^(?:money|[a-z]{3})_(?:per|a)_day$")
+_PER_DAY = re.compile(r"(?:money|[a-z]{3})_(?:per|a)_day")
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _kind(unit: str) -> tuple[str, str | None]:
         return plain, None
     if plain in {"x", "times", "ratio", "multiplier"}:
         return FACTOR, None
-    if _PER_DAY.match(plain):
+    if _PER_DAY.fullmatch(plain):
         return MONEY_PER_DAY, plain[:3].upper()
     if len(plain) == 3 and plain.isalpha():
         return MONEY, plain.upper()

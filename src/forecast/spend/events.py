@@ -34,8 +34,8 @@ P90 = 1.2815515655446004
 LEARNT_DAYS = 28
 """Days in full effect after which the bills, and no longer the plan, say how large an event is."""
 
-_ID = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")
-_CURRENCY = re.compile(r"^[A-Z]{3}$")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _STREAM = 5
 """Of the seed: events draw beside the forecaster inside and the schedules, whose paths stay what they are."""
 _DAY = np.timedelta64(1, "D") / np.timedelta64(1, "us")
@@ -113,7 +113,7 @@ class PlannedEvent:
     currency: str | None = None
 
     def __post_init__(self) -> None:
-        if not _ID.match(self.id):
+        if not _ID.fullmatch(self.id):
             raise PlanError(
                 f"Event id {self.id!r} is not one",
                 field="id",
@@ -131,7 +131,7 @@ class PlannedEvent:
         most = MOST_RAMP_DAYS if self.end is None else (self.end - self.start).days
         if isinstance(self.ramp_days, bool) or not isinstance(self.ramp_days, int) or not 0 <= self.ramp_days <= most:
             raise self._wrong("ramp_days", self.ramp_days, f"ramp_days {self.ramp_days!r} do not fit into it", f"0 to {most} whole days")
-        if self.currency is not None and not _CURRENCY.match(self.currency):
+        if self.currency is not None and not _CURRENCY.fullmatch(self.currency):
             raise self._wrong("currency", self.currency, f"currency {self.currency!r} is not a code", "three capital letters such as USD")
 
     def _wrong(self, field: str, got: Any, problem: str, allowed: str) -> PlanError:

@@ -11,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.spend.dimensions import LEVELS, OTHER
+from forecast.spend.joined import series_names
 from forecast.spend.scope import Clause, Scope, unknown_value
 
 COMPANY = "company"
@@ -20,7 +21,7 @@ COMPANY = "company"
 class Hierarchy:
     """Which leaves belong to which node.
 
-    leaves : one row a leaf, index `unique_id` (values joined by `|`), one text column per leaf dimension.
+    leaves : one row a leaf, index `unique_id` (values joined by `|`: `joined.series_name`), one text column per leaf dimension.
     levels : tuples of leaf dimensions; each distinct value combination of a level is a node. () is the whole company.
     """
 
@@ -146,7 +147,7 @@ def build_hierarchy(
         if kept.drop_duplicates().shape[0] > 2 * most:
             tiny = small & (still.rank(method="first", ascending=False).to_numpy() > 2 * most)
             kept.loc[tiny, names[1:]] = OTHER
-    ids = kept[names].agg("|".join, axis=1)
+    ids = series_names(kept[names])
     leaves = kept.assign(unique_id=ids).drop_duplicates("unique_id").set_index("unique_id").sort_index()
     usable = tuple(level for level in levels if set(level) <= set(names))
     return Hierarchy(leaves, usable), ids

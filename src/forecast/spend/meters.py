@@ -10,8 +10,11 @@ from __future__ import annotations
 import re
 from datetime import date, timedelta
 
-COLUMNS = ("leaf", "start", "end", "recent", "ai_model", "meter", "unit", "cost", "quantity")
-"""leaf : row number. start, end : days of the row, end exclusive. unit : of the quantity, "" where the bill gives none. cost : money as billed."""
+COLUMNS = ("leaf", "start", "end", "recent", "ai_model", "meter", "unit", "cost", "quantity", "commitment", "committed", "worth")
+"""leaf : row number. start, end : days of the row, end exclusive. unit : of the quantity, "" where the bill gives none. cost : money as billed.
+
+commitment : of `recent` rows what is paid for anyhow and covers them, or is unused, "" without; committed : amortised money of it; worth : what the
+covered usage would cost without it, 0 of what is unused."""
 
 
 _CACHE = re.compile(r"\bcached?\b|\bcaching\b|\b(?:read|write|creation|hit|miss)s?\b(?=.*\bcach)|(?<=\bcache )(?:read|write|creation|hit|miss)s?\b")

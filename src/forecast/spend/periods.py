@@ -11,12 +11,12 @@ from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
 
 __all__ = ["GRANULARITIES", "Granularity", "Period", "add_months", "next_quarter", "parse_day", "parse_period", "period_before", "split"]
 
-_QUARTER = re.compile(r"^(\d{4})-?Q([1-4])$", re.IGNORECASE)
-_FISCAL_MONTH = re.compile(r"^(\d{4})-?P(0[1-9]|1[0-2])$", re.IGNORECASE)
-_FISCAL_WEEK = re.compile(r"^(\d{4})-?FW(\d{2})$", re.IGNORECASE)
-_MONTH = re.compile(r"^(\d{4})-(\d{2})$")
-_WEEK = re.compile(r"^(\d{4})-?W(\d{2})$", re.IGNORECASE)
-_YEAR = re.compile(r"^(\d{4})$")
+_QUARTER = re.compile(r"(\d{4})-?Q([1-4])", re.IGNORECASE)
+_FISCAL_MONTH = re.compile(r"(\d{4})-?P(0[1-9]|1[0-2])", re.IGNORECASE)
+_FISCAL_WEEK = re.compile(r"(\d{4})-?FW(\d{2})", re.IGNORECASE)
+_MONTH = re.compile(r"(\d{4})-(\d{2})")
+_WEEK = re.compile(r"(\d{4})-?W(\d{2})", re.IGNORECASE)
+_YEAR = re.compile(r"(\d{4})")
 _ALLOWED = "2027-Q1, 2027-03, 2027-P03, 2027-W05, 2027 or START..END with days such as 2027-01-01..2027-04-01"
 
 
@@ -28,19 +28,19 @@ def parse_period(text: str, calendar: FiscalCalendar = CALENDAR_YEAR) -> Period:
     """
     text = text.strip()
     try:
-        if match := _QUARTER.match(text):
+        if match := _QUARTER.fullmatch(text):
             return calendar.quarter(int(match[1]), int(match[2]))
-        if match := _FISCAL_MONTH.match(text):
+        if match := _FISCAL_MONTH.fullmatch(text):
             return calendar.month(int(match[1]), int(match[2]))
-        if match := _FISCAL_WEEK.match(text):
+        if match := _FISCAL_WEEK.fullmatch(text):
             return calendar.week(int(match[1]), int(match[2]))
-        if match := _MONTH.match(text):
+        if match := _MONTH.fullmatch(text):
             first = date(int(match[1]), int(match[2]), 1)
             return Period(first, add_months(first, 1))
-        if match := _WEEK.match(text):
+        if match := _WEEK.fullmatch(text):
             monday = date.fromisocalendar(int(match[1]), int(match[2]), 1)
             return Period(monday, monday + timedelta(days=7))
-        if match := _YEAR.match(text):
+        if match := _YEAR.fullmatch(text):
             return calendar.year(int(match[1]))
         if ".." in text:
             start, end = text.split("..", 1)

@@ -17,7 +17,7 @@ from forecast.errors import InputError
 
 UTC = "UTC"
 _ALIKE = frozenset({"UTC", "ETC/UTC", "ETC/UCT", "UCT", "ETC/ZULU", "ZULU", "ETC/UNIVERSAL", "UNIVERSAL"})
-_NAME = re.compile(r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*$")
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*")
 ALLOWED = "an IANA name such as UTC, Europe/Berlin or America/New_York"
 
 
@@ -25,7 +25,7 @@ def check_zone(name: str) -> str:
     """The name of a time zone, "UTC" by all its names; InputError where there is no such zone."""
     if name.upper() in _ALIKE:
         return UTC
-    if _NAME.match(name):
+    if _NAME.fullmatch(name):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, OSError, ValueError):

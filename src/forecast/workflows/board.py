@@ -13,9 +13,23 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.anomalies.hours import DayHours
 from forecast.anomalies.incidents import Flag
 from forecast.anomalies.sign_thresholds import Thresholds
-from forecast.anomalies.signs import ABOVE, GROWTH, SPEND, Sign, above_sign, leaf_signs, usual, usual_day
+from forecast.anomalies.signs import (
+    ABOVE,
+    GROWTH,
+    HOURS,
+    HOURS_ABOVE,
+    OF_NODES,
+    SPEND,
+    Sign,
+    above_sign,
+    hours_above_sign,
+    leaf_signs,
+    usual,
+    usual_day,
+)
 from forecast.spend.dimensions import OTHER, UNKNOWN
 from forecast.spend.scope import Scope
 from forecast.workflows.lessons import Lesson, learnt
@@ -49,7 +63,7 @@ class Found:
 @dataclass(frozen=True)
 class Board:
     """leaves : (n, dimensions) values. values : (n, n_days) spend that can be learnt from. amounts : as `anomalies.signs.AMOUNTS`.
-    members : leaves of each node. first_day : of the columns."""
+    members : leaves of each node. first_day : of the columns. hours : of leaves, then of nodes; None where no hours are known."""
 
     leaves: pd.DataFrame
     values: Floats
@@ -57,6 +71,7 @@ class Board:
     nodes: Sequence[Scope]
     members: Sequence[NDArray[np.int64]]
     first_day: np.datetime64
+    hours: DayHours | None = None
 
     @property
     def days(self) -> NDArray[np.datetime64]:
@@ -86,10 +101,13 @@ class Board:
 
     @cached_property
     def signs(self) -> list[Sign]:
+        n_leaves, hours = len(self.values), self.hours or DayHours.nothing(*self.all_values.shape)
         told_apart = (self.leaves.isin([UNKNOWN, OTHER])).sum(axis=1).to_numpy() <= MOST_UNKNOWN
+        named = np.array([not any({UNKNOWN, OTHER} & set(clause.values) for clause in node.clauses) for node in self.nodes], dtype=bool)
         return [
-            *leaf_signs(self.values, self.amounts, self.first_day, self.usual_day, told_apart),
+            *leaf_signs(self.values, self.amounts, self.first_day, self.usual_day, told_apart, (hours.amount[:n_leaves], hours.most[:n_leaves])),
             above_sign(self.node_values, self.first_day, self.usual_day),
+            hours_above_sign(self.node_values, hours.amount[n_leaves:], hours.most[n_leaves:], self.first_day, self.usual_day, named),
         ]
 
     @cached_property
@@ -149,7 +167,7 @@ class Board:
         column = column + columns[0]
         strength, window, way = sign.strength[row, column], sign.window[row, column], sign.way[row, column]
         rank = strength if thresholds is None else strength / thresholds.of_sign[sign.name]
-        place = row + (len(self.values) if sign.name == ABOVE else 0)
+        place = row + (len(self.values) if sign.name in OF_NODES else 0)
         if lessons and thresholds is not None and len(row):
             news = ~learnt(lessons, sign, (row, column), [self.scopes[one] for one in place], self.days, thresholds.of_sign[sign.name])
             place, column, rank, window, way = place[news], column[news], rank[news], window[news], way[news]
@@ -179,13 +197,25 @@ class Board:
             here = (frame["sign"] == number).to_numpy()
             if not here.any():
                 continue
-            own = row[here] - (len(self.values) if sign.name == ABOVE else 0)
+            own = row[here] - (len(self.values) if sign.name in OF_NODES else 0)
             if sign.name not in (SPEND, ABOVE):
                 said = sign.excess[own, column[here]]
                 excess[here] = np.where(said != 0.0, said, excess[here])
             if thresholds is not None:
                 p_value[here] = thresholds.p_values(sign.name, sign.strength[own, column[here]])
         frame["excess"], frame["p_value"] = excess, p_value
+        self._of_hours(frame)
+
+    def _of_hours(self, frame: pd.DataFrame) -> None:
+        """Of days that are going on, the money is that of the hours known so far, beyond what is usual by then, and not beyond a whole day."""
+        if self.hours is None or frame.empty:
+            return
+        row, column = frame["row"].to_numpy(), frame["column"].to_numpy()
+        names = np.array([sign.name for sign in self.signs])[frame["sign"].to_numpy(dtype=np.int64)]
+        so_far = np.where(np.isin(names, (SPEND, ABOVE, HOURS, HOURS_ABOVE)), self.hours.so_far[row, column], 0.0)
+        more = so_far > np.maximum(frame["excess"].to_numpy(), 0.0)
+        frame["cost"] = np.where(more, self.hours.spent[row, column], frame["cost"])
+        frame["excess"] = np.where(more, so_far, frame["excess"])
 
     def _with_shared(self, frame: pd.DataFrame) -> pd.DataFrame:
         """The flags, and those of nodes most of whose leaves are strange on the same day: that is one trouble, and not one of each leaf."""
@@ -208,6 +238,7 @@ class Board:
         level = np.nan_to_num(self.usual[shared["row"], shared["column"]])
         shared["cost"] = self.all_values[shared["row"], shared["column"]]
         shared["excess"] = shared["cost"] - level
+        self._of_hours(shared)
         enough = (shared["leaves"] >= FEWEST_SHARED) & (shared["usual"] >= MOST_OF_NODE * np.abs(level)) & (shared["excess"] * shared["way"] > 0.0)
         more = shared.loc[enough].assign(rank=0.0)[list(frame.columns)]
         return pd.concat([frame, more], ignore_index=True).drop_duplicates(["row", "column"]).sort_values(["row", "column"], kind="stable")

@@ -18,10 +18,11 @@ from forecast.budgets.budget import Budget
 from forecast.budgets.family import children_of, cycles, once
 from forecast.budgets.joint import Estimate, contributions, given, independently, mean_of, rank_correlation, together
 from forecast.budgets.rollup import check_rollup
-from forecast.errors import BudgetError, InputError, NotFoundError
+from forecast.errors import BudgetError, InputError
 from forecast.snapshot import Snapshot
 from forecast.spend.currency import Rates
 from forecast.spend.fiscal import CALENDAR_YEAR, FiscalCalendar
+from forecast.spend.nearest import not_kept
 from forecast.workflows.budget_branches import Branch, all_below, fill, grow
 from forecast.workflows.budget_parts import Part, Parts
 from forecast.workflows.budget_totals import BudgetTotals
@@ -82,7 +83,7 @@ def _tops(by_id: Mapping[str, Budget], below: Mapping[str, Sequence[Budget]], ro
     if root is None:
         return [top for top in sorted(below) if top in by_id and top not in circles and by_id[top].parent not in by_id]
     if root not in by_id:
-        raise NotFoundError(f"No budget has the id {root!r}", field="budget_id", got=root, allowed="an id of the list of budgets")
+        raise not_kept("No budget has the id", root, by_id, field="budget_id")
     if root in circles:
         way = " > ".join([*circles[root], circles[root][0]])
         raise BudgetError(f"Budget {root} is a part of itself: {way}", field="parent", got=by_id[root].parent, allowed="a parent above it, or none")

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.alerts.incident import Detection
+from forecast.anomalies.hours import HourLines
 from forecast.anomalies.incidents import Flag
 from forecast.anomalies.sensitivity import EITHER, Sensitivity
 from forecast.anomalies.signs import AMOUNTS
@@ -29,6 +30,7 @@ from forecast.workflows.lessons import Lesson
 from forecast.workflows.spike_scores import sources_of
 from forecast.workflows.spikes import incidents_of
 from forecast.workflows.strength_ratios import ratios_of
+from forecast.workflows.threshold_factor import threshold_factors, with_factors
 from forecast.workflows.watch import board_of, column_of, kind_of, thresholds_in
 
 AROUND = 7
@@ -64,7 +66,7 @@ class Step:
     """What was said at a moment.
 
     rows, strange : scored, and flagged of them. scored : what was, and what of it was calm. scored_through : for the text of a scope the end of
-    the days of it that were known well enough, None where no day is.
+    the days of it that were known well enough, None where no day is. factor : of the thresholds on the last day, 1 as training found them.
     """
 
     moment: datetime
@@ -73,6 +75,7 @@ class Step:
     detections: list[Detection]
     scored: Scored
     scored_through: Callable[[str], datetime | None]
+    factor: float = 1.0
 
 
 def replayed(
@@ -84,15 +87,19 @@ def replayed(
     as_of: datetime | None = None,
     lines: pd.DataFrame | None = None,
     bills: Callable[[datetime], pd.DataFrame] | None = None,
+    hours: Callable[[datetime], HourLines] | None = None,
     lessons: Sequence[Lesson] = (),
+    confirmed: Sequence[Lesson] = (),
     rules: Sensitivity | None = None,
 ) -> Iterator[Step]:
     """Steps in order of time.
 
-    developments : the leaf dimensions and `provider`, `ds` (day), `known_at` (naive UTC), `change` (money); of days in [since, until) and
-    of what came to be known up to `as_of` (None: all of it). bills : what was known at a moment of the days in [since, until), as
-    `adapters.sign_lines` reads it; without it, what the developments add up to. lines : charge lines of days after the cutoff
-    (`spikes.anomaly_answer`), for causes. lessons : what people have called normal; each counts from when it was said.
+    developments : the leaf dimensions and `provider`, `ds` (day), `known_at` (naive UTC), `change` (money); of days in [seen, until), where seen is
+    `first_seen`, and of what came to be known up to `as_of` (None: all of it). bills : what was known at a moment of the days in [seen, until), as
+    `adapters.sign_lines` reads it; without it, what the developments add up to. hours : what was known at a moment of the hours of these days and of
+    `anomalies.hours.DAYS_BEFORE` days before them, as `adapters.hour_lines` reads it. lines : charge lines of days after the cutoff
+    (`spikes.anomaly_answer`), for causes. lessons : what people have called normal, confirmed : what they have called
+    real; each counts from when it was said.
     rules : what is news, by scope.
     A day that is not over, or that a provider of every day of which nothing is known (how its bills come in) has not billed, can only be strange
     upwards: what has come of it is beyond a whole day already. It is not called calm before all of it is there.
@@ -107,6 +114,8 @@ def replayed(
     smallest = least if rules is None else _smallest(rules, least)
     change = SMALLEST_CHANGE * smallest
     marks = None if snapshot.watermarks is None else Watermarks.of(snapshot.watermarks)
+    declared = float(snapshot.detector["declared"][0])
+    seen = np.datetime64(first_seen(snapshot, since), "D")
     before = np.zeros((came.n_combinations, len(came.days)))
     scored_to = 0
     for moment, last in _moments(frame["known_at"].to_numpy().astype("datetime64[us]")):
@@ -123,11 +132,16 @@ def replayed(
         when = moment.astype("datetime64[us]").item().replace(tzinfo=UTC)
         known = _of_developments(snapshot, frame[:last]) if bills is None else bills(when)
         end = np.datetime64(since, "D") + begun
-        board = board_of(snapshot, known[known["ds"].to_numpy().astype("datetime64[D]") < end], moment, since=np.datetime64(since, "D"))
+        fine = None if hours is None else hours(when)
+        board = board_of(snapshot, known[known["ds"].to_numpy().astype("datetime64[D]") < end], moment, since=seen, hours=fine)
         first = column_of(board, np.datetime64(since, "D") + max(int(changed[0]) - AROUND, 0))
         after = min(column_of(board, np.datetime64(since, "D") + int(changed[-1]) + 1), len(board.days))
         told = [lesson for lesson in lessons if lesson.said <= when]
+        real = [lesson for lesson in confirmed if lesson.said <= when]
         whole = column_of(board, np.datetime64(since, "D") + usable)
+        ahead = (column_of(board, snapshot.history_ds[-1]) + 1, whole)
+        factors = threshold_factors(board, thresholds, declared, ahead, minimum_impact=least, lessons=told, confirmed=real)
+        board = with_factors(board, factors)
         flagged = {sign.name: thresholds.flags(sign) for sign in board.signs}
         for sign in board.signs:
             flagged[sign.name][:, whole:] &= sign.way[:, whole:] > 0
@@ -153,6 +167,7 @@ def replayed(
             [Detection.of_answer(one, snapshot.currency) for one in incidents],
             scored,
             partial(_settled, snapshot, came.days[:usable], moment, marks),
+            float(factors[-1]),
         )
 
 
@@ -257,6 +272,11 @@ class _Bills:
         busy = counts.index[counts >= 0.5 * counts.median()].to_numpy()
         ahead = self.days[busy[(busy >= 0) & (busy < len(self.days))]] > moment.astype("datetime64[D]")
         return int(busy.max()) + 1 if ahead.any() else 0
+
+
+def first_seen(snapshot: Snapshot, since: date) -> date:
+    """The first day whose bills a replay from `since` on reads: the snapshot knows those up to its cutoff only."""
+    return min(since, snapshot.cutoff + timedelta(days=1))
 
 
 def usual_since(until: date, days: int = 14) -> date:

@@ -81,20 +81,3 @@ def _lowest(at: Floats, values: Floats) -> float:
         return float(at[number])
     before, here, after = values[number - 1 : number + 2]
     return float(at[number] + 0.5 * (at[1] - at[0]) * (before - after) / max(before - 2.0 * here + after, 1e-12))
-
-
-def marginal_prices(snapshot: Snapshot, pools: Ints, days: int = 28) -> Floats:
-    """(n_leaves,) what one more hour costs ÷ what an hour costs: commitments are used up, so the dearest way of paying that is in use counts."""
-    found = np.ones(len(snapshot.hierarchy.leaves))
-    recent = snapshot.recent
-    late = recent["ds"] > pd.Timestamp(snapshot.cutoff) - pd.Timedelta(days=days)
-    if "sku" not in recent.columns:
-        return found
-    hours = recent[late & recent["leaf"].isin(pools) & (recent["quantity"] > 0.0) & (recent["cost"] > 0.0)]
-    if hours.empty:
-        return found
-    sums = hours.groupby(["leaf", "meter", "sku"])[["cost", "quantity"]].sum()
-    dearest = (sums["cost"] / sums["quantity"]).groupby(level=["leaf", "meter"]).transform("max") * sums["quantity"]
-    ratio = dearest.groupby(level="leaf").sum() / sums["cost"].groupby(level="leaf").sum()
-    found[ratio.index.to_numpy(dtype=np.int64)] = ratio.clip(1.0, 2.0).to_numpy()
-    return found

@@ -18,7 +18,8 @@ from forecast.spend.events import P90
 from forecast.spend.known_money import SCHEDULED
 from forecast.spend.meters import recent_start
 from forecast.spend.scope import Scope
-from forecast.workflows.leaf_lags import calm_pools, following_rate, marginal_prices
+from forecast.workflows.leaf_commitments import covered_rows, leaf_commitments
+from forecast.workflows.leaf_lags import calm_pools, following_rate
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -30,6 +31,8 @@ RATE_SPREAD = 1.6
 """P90 ÷ P50 of the rate at which slow pools follow demand: single pools of one company differ by that."""
 ENERGY_POWER, ENERGY_ERROR = 0.5, 0.2
 """Machines draw a quarter to a third of their power when they are idle, and no more than all of it."""
+PIECE = 1e-9
+"""Of a month's money: of spend that is in proportion to usage."""
 LEAST_SHARE = 0.005
 """Of a leaf's money that is no reason to take it apart."""
 
@@ -56,11 +59,12 @@ def leaf_responses(snapshot: Snapshot, draw: Callable[[str], Floats], phase: Flo
     shares[unknown, ELASTIC] += shares[unknown, MEASURED]
     shares[unknown, MEASURED] = 0.0
     _let_taxes_follow(snapshot, shares)
-    slow, rate, marginal = _slow_pools(snapshot)
+    commitments = leaf_commitments(snapshot)
+    slow, rate = _slow_pools(snapshot)
     if rate is None:
-        return Responses(shares, quantum, driver, tuple(powers), phase)
+        return Responses(shares, quantum, driver, tuple(powers), phase, commitments=commitments)
     rates = np.clip(rate * np.exp(draw("lag") * np.log(RATE_SPREAD) / P90), 0.0, 1.0)
-    return Responses(shares, quantum, driver, tuple(powers), phase, slow, rates, marginal)
+    return Responses(shares, quantum, driver, tuple(powers), phase, slow, rates, commitments)
 
 
 def _with_energy(snapshot: Snapshot) -> NDArray[np.bool_]:
@@ -89,8 +93,8 @@ def _let_taxes_follow(snapshot: Snapshot, shares: Floats) -> None:
             shares[place, [FIXED, ELASTIC]] = fixed, 1.0 - fixed
 
 
-def _slow_pools(snapshot: Snapshot) -> tuple[NDArray[np.bool_], float | None, Floats]:
-    """(n_leaves,) pools whose load is smoothed, the rate at which they follow (None: nothing tells), and marginal prices."""
+def _slow_pools(snapshot: Snapshot) -> tuple[NDArray[np.bool_], float | None]:
+    """(n_leaves,) pools whose load is smoothed, and the rate at which they follow (None: nothing tells)."""
     machines = np.zeros(0, dtype=np.int64)
     if snapshot.meters is not None:
         instances = snapshot.meters["meter"].astype(str).str.lower().str.contains("instance").to_numpy(dtype=bool)
@@ -98,7 +102,7 @@ def _slow_pools(snapshot: Snapshot) -> tuple[NDArray[np.bool_], float | None, Fl
     pools = calm_pools(snapshot, machines)
     slow = np.zeros(len(snapshot.hierarchy.leaves), dtype=bool)
     slow[pools] = True
-    return slow, following_rate(snapshot, pools), marginal_prices(snapshot, pools)
+    return slow, following_rate(snapshot, pools)
 
 
 def measured_drivers(snapshot: Snapshot) -> list[dict[str, Any]]:
@@ -111,7 +115,7 @@ def _shares(snapshot: Snapshot) -> tuple[Floats, Floats]:
     """(n_leaves, 4) shares and (n_leaves,) money of a machine a day."""
     n = len(snapshot.hierarchy.leaves)
     money = np.zeros((n, len(NAMES)))
-    hours, cost_of_hours = np.zeros(n), np.zeros(n)
+    hours, cost_of_hours, committed = np.zeros(n), np.zeros(n), np.zeros(n, dtype=bool)
     first = recent_start(snapshot.cutoff)
     money[:, FIXED] += _scheduled(snapshot, first)
     if snapshot.meters is not None:
@@ -120,7 +124,9 @@ def _shares(snapshot: Snapshot) -> tuple[Floats, Floats]:
         pairs, names = pd.factorize(pd.MultiIndex.from_frame(frame[["meter", "unit"]]))
         kinds = np.array([response_of(str(meter), str(unit)) for meter, unit in names], dtype=np.int64)
         machines = np.array([is_machine_hours(str(meter), str(unit)) for meter, unit in names], dtype=np.bool_)
-        np.add.at(money, (leaf, kinds[pairs]), cost)
+        covered = covered_rows(frame)
+        np.add.at(money, (leaf, np.where(covered, STEPS, kinds[pairs])), cost)
+        committed[leaf[covered]] = True
         counted = machines[pairs]
         hours += np.bincount(leaf[counted], frame["quantity"].to_numpy(dtype=np.float64)[counted], minlength=n)
         cost_of_hours += np.bincount(leaf[counted], cost[counted], minlength=n)
@@ -135,6 +141,9 @@ def _shares(snapshot: Snapshot) -> tuple[Floats, Floats]:
     known = (hours > 0.0) & (cost_of_hours > 0.0)
     quantum = np.where(known, HOURS_A_DAY * cost_of_hours / np.where(known, hours, 1.0), np.nan)
     quantum = np.where(_in_whole_days(snapshot, quantum), quantum, quantum / HOURS_A_DAY)
+    # A commitment may cover what is not counted in machines: then it comes in pieces so small that none are seen.
+    quantum[committed & ~known] = PIECE * np.maximum(total[committed & ~known], 1.0)
+    known |= committed
     shares[~known, ELASTIC] += shares[~known, STEPS]
     shares[~known, STEPS] = 0.0
     return shares, quantum

@@ -1,7 +1,8 @@
-"""What people said was expected or planned teaches: as much again, in the same scope and direction, is no news.
+"""What people said of incidents. What was expected or planned teaches: as much again, in the same scope and direction, is no news. What was
+not expected is confirmed: real trouble, which does not use up the false alarms that were declared.
 
 A flagged day joins a series' record by half at most (`anomalies.own_record`); what somebody has called normal counts in full, from the moment
-when that was said, and as long as a record lasts.
+when that was said, and as long as a record lasts. A confirmed day does not: its like shall be found again.
 """
 
 from __future__ import annotations
@@ -18,17 +19,21 @@ from forecast.alerts.incident import Incident
 from forecast.anomalies.own_record import BLOCK, BLOCKS
 from forecast.anomalies.signs import Sign
 from forecast.errors import InputError
+from forecast.spend.joined import split_values
 from forecast.spend.scope import Scope
 
 RECORD_DAYS = BLOCK * BLOCKS
 """A lesson is forgotten as a record is."""
+CONFIRMING = ("unexpected",)
+"""Verdicts that say an incident was real."""
 AS_MUCH = 1.2
 """So much of a lesson's money is as much again, whatever the threshold."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """Days of a scope that are normal. way : 1 up, -1 down. money : what each day had above (or below) what was expected, positive. said : when."""
+    """Days of a scope that people have called normal, or confirmed as real. way : 1 up, -1 down. money : what each day had above (or below) what
+    was expected, positive. said : when."""
 
     scope: Scope
     way: int
@@ -40,17 +45,30 @@ class Lesson:
         own, other = set(self.scope.clauses), set(scope.clauses)
         return own <= other or other <= own
 
+    def speaks_of(self, scope: Scope, way: int, first: date, last: date) -> bool:
+        """Whether trouble of a scope and direction on the days first … last is the one that was spoken of."""
+        return self.way == way and self.about(scope) and any(first <= day <= last for day in self.money)
+
 
 def lessons_of(incidents: Iterable[Incident], entries: Sequence[Feedback]) -> list[Lesson]:
     """What the entries that stand teach."""
-    said = {name: entry for name, entry in standing(entries).items() if entry.verdict in SUPPRESSING}
+    return _said_of(incidents, entries, SUPPRESSING)
+
+
+def confirmed_of(incidents: Iterable[Incident], entries: Sequence[Feedback]) -> list[Lesson]:
+    """What the entries that stand confirm as real."""
+    return _said_of(incidents, entries, CONFIRMING)
+
+
+def _said_of(incidents: Iterable[Incident], entries: Sequence[Feedback], verdicts: Sequence[str]) -> list[Lesson]:
+    said = {name: entry for name, entry in standing(entries).items() if entry.verdict in verdicts}
     found = []
     for incident in incidents:
         entry = said.get(incident.id)
         if entry is None:
             continue
         try:
-            scope = Scope.parse({name: value.split("|") for name, value in incident.scope.items()})
+            scope = Scope.parse({name: split_values(value) for name, value in incident.scope.items()})
         except InputError:
             continue
         money: dict[date, float] = {}

@@ -20,9 +20,8 @@ from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.records import backtest_record
 from forecast.workflows.summary import distribution, heading
 
-NOTES = (
-    "Means add up over rows; quantiles do not: the total's P90 is less than the sum of the rows' P90s, because not everything goes wrong at once.",
-    "last_quarter is actual cost; where it is not over yet, the days to come count with their mean forecast and last_quarter_over is false.",
+ADDING_UP = (
+    "Means add up over rows; quantiles do not: the total's P90 is less than the sum of the rows' P90s, because not everything goes wrong at once."
 )
 
 
@@ -53,7 +52,10 @@ def quarter_answer(
     rows = [_row(snapshot, reading, last.get(tuple(reading.group.items())), own) for reading in groups]
     if names:
         whole_last = next(iter(_last(snapshot, (), before)), None)
-    notes = [*NOTES, *unconverted]
+    notes = [ADDING_UP, *unconverted]
+    if before.start >= snapshot.first_day and snapshot.first_open_day < before.end:
+        open_from = max(before.start, snapshot.first_open_day)
+        notes.append(f"Last quarter ({calendar.name(before) or before}) is not over: its days from {open_from} on count with their mean forecast.")
     if before.start < snapshot.first_day:
         notes.append(f"History begins on {snapshot.first_day}: there is no last quarter to compare with.")
     derived = next((reading.derived for reading in groups if reading.derived), None)

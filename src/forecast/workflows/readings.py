@@ -239,7 +239,9 @@ def _read_finer(snapshot: Snapshot, scope: Scope, group_by: tuple[str, ...], per
         if n_steps:
             move_shares(snapshot, split, steps, paths)
     past = split.past(window.past)
-    warnings = [f"{', '.join(split.names)}: finer than a leaf of the forecast; leaves times their recent shares, with persistence and noise"]
+    warnings = [
+        f"{', '.join(split.names)}: finer than the series that are forecast, which are split by recent shares; how far shares wander is counted"
+    ]
     if len(days) and (recent.first_day is None or days[0] < recent.first_day):
         warnings.append(f"days before {recent.first_day} are actual cost times recent shares")
     if not n_groups:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forecast.snapshot import Snapshot
+from forecast.spend import joined
 from forecast.spend.hierarchy import COMPANY, Hierarchy
 from forecast.spend.scope import Scope
 
@@ -46,5 +47,5 @@ def series_name(hierarchy: Hierarchy, scope: Scope) -> str | None:
     values = scope.as_values()
     if values is None or set(values) != set(hierarchy.dimensions):
         return None
-    name = "|".join(values[dimension] for dimension in hierarchy.dimensions)
+    name = joined.series_name([values[dimension] for dimension in hierarchy.dimensions])
     return name if name in hierarchy.leaves.index else None

@@ -18,6 +18,7 @@ from forecast.spend.periods import Granularity, Period, split
 from forecast.spend.scope import Scope
 from forecast.workflows.readings import Reading, read_groups, read_scope
 from forecast.workflows.scenario_runs import DISTRIBUTIONS, USUAL, Terms, figures, on_days, saved_plan, scenario_answer
+from forecast.workflows.shares import recent_spend
 from forecast.workflows.summary import heading
 
 MOST_LEVERS = 12
@@ -59,8 +60,10 @@ def actual_answer(
         if older is None:
             raise NotFoundError(f"Snapshot {made.snapshot_id[:12]} is not there any more")
         then = scenario_answer(older, on_days(plan, elapsed), (), group_by, granularity=granularity, terms=terms)
-        total = _beside(read_scope(newest, plan.scope, elapsed), {name: figures(then[name]) for name in DISTRIBUTIONS})
-        rows = _rows(newest, plan.scope, then["rows"], elapsed, granularity, terms.calendar)
+        reading = read_scope(newest, plan.scope, elapsed)
+        warnings += reading.warnings if reading.derived else ()
+        total = _beside(reading, {name: figures(then[name]) for name in DISTRIBUTIONS})
+        rows = _rows(newest, plan.scope, then["rows"], elapsed, granularity, terms.calendar, warnings)
         levers = _levers(older, newest, plan, elapsed, terms)
     except NotFoundError as error:
         if isinstance(error, UnknownScopeError):
@@ -121,15 +124,22 @@ def _place(cost: float, distribution: Mapping[str, Any]) -> str | None:
 
 
 def _rows(
-    newest: Snapshot, scope: Scope, said: Sequence[Mapping[str, Any]], elapsed: Period, granularity: Granularity | None, calendar: FiscalCalendar
+    newest: Snapshot,
+    scope: Scope,
+    said: Sequence[Mapping[str, Any]],
+    elapsed: Period,
+    granularity: Granularity | None,
+    calendar: FiscalCalendar,
+    warnings: list[str],
 ) -> list[dict[str, Any]]:
-    """What was said of each group and period, with the bill beside it."""
+    """What was said of each group and period, with the bill beside it. warnings : what is to be known of the bills is added to them."""
     names = tuple(said[0]["group"]) if said else ()
     buckets = [elapsed] if granularity is None else split(elapsed, granularity, calendar)
     billed: dict[tuple[tuple[str, ...], str], Reading] = {}
     for bucket in buckets:
         for reading in read_groups(newest, scope, names, bucket):
             billed[tuple(reading.group.values()), bucket.start.isoformat()] = reading
+            warnings += [text for text in reading.warnings if reading.derived and text not in warnings]
     found = []
     for row in said:
         given = billed.get((tuple(row["group"].values()), row["start"]))
@@ -140,11 +150,12 @@ def _rows(
 
 
 def _levers(older: Snapshot, newest: Snapshot, plan: Plan, elapsed: Period, terms: Terms) -> list[dict[str, Any]]:
-    """Each lever's own scope on its own days: which of them shows in the bill. Scopes finer than a leaf, and levers without one, are left out."""
+    """Each lever's own scope on its own days: which of them shows in the bill. Levers without a scope, and those finer than a
+    leaf on days of which no charge lines are kept, are left out."""
     found = []
     for number, lever in enumerate(plan.levers[:MOST_LEVERS]):
         start, end = max(lever.start, elapsed.start), min(lever.end, elapsed.end)
-        if start >= end or not lever.scope.clauses or any(name not in older.hierarchy.dimensions for name in lever.scope.dimensions):
+        if start >= end or not lever.scope.clauses or not _is_told(newest, lever.scope, start):
             continue
         period = Period(start, end)
         try:
@@ -156,6 +167,12 @@ def _levers(older: Snapshot, newest: Snapshot, plan: Plan, elapsed: Period, term
         named = {"lever": number, "type": lever.type, "name": lever.name, "scope": str(lever.scope)}
         found.append({**named, "start": start.isoformat(), "end": end.isoformat(), **_beside(reading, told)})
     return found
+
+
+def _is_told(newest: Snapshot, scope: Scope, start: date) -> bool:
+    """Whether the bill of a scope is told by charge lines from a day on, and not by leaves times their recent shares."""
+    first = recent_spend(newest).first_day
+    return newest.hierarchy.covers(scope) or (first is not None and bool(first <= np.datetime64(start, "D")))
 
 
 def _by_month(newest: Snapshot, plan: Plan, made: ScenarioRun, elapsed: Period) -> tuple[Period, list[dict[str, Any]], dict[str, Any]]:

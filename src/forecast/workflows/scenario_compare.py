@@ -65,7 +65,7 @@ def compare_answer(
     touched = touched_budgets(snapshot, budgets, days, terms.calendar)
     brought = [replace(one, plan=replace(on_days(one.plan, days), scope=about)) for one in compared]
     answers = [_answer(snapshot, one, touched, group_by, terms) for one in brought]
-    deltas = np.stack([delta_paths(snapshot, one.plan, terms) for one in brought])
+    deltas = np.stack([delta_paths(snapshot, one.plan, terms, group_by) for one in brought])
     least = np.isclose(deltas, deltas.min(axis=0), rtol=1e-12, atol=1e-9)
     scenarios = [
         {

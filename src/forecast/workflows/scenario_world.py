@@ -39,6 +39,12 @@ def open_days(snapshot: Snapshot, period: Period) -> NDArray[np.datetime64]:
 
 def scenario_world(snapshot: Snapshot, period: Period, *, rates: Rates | None = None, prices: PriceTable | None = None) -> tuple[World, Spending]:
     """The world on the days of a plan, and its baseline paths."""
+    world, spending, _ = leaf_world(snapshot, period, rates, prices)
+    return world, spending
+
+
+def leaf_world(snapshot: Snapshot, period: Period, rates: Rates | None, prices: PriceTable | None) -> tuple[World, Spending, slice]:
+    """The same, and which steps of the snapshot the paths are of."""
     days = open_days(snapshot, period)
     seed = int(snapshot.meta.get("seed") or 0)
     n_paths = snapshot.n_paths
@@ -74,7 +80,7 @@ def scenario_world(snapshot: Snapshot, period: Period, *, rates: Rates | None = 
         rates=rates,
         prices=prices,
     )
-    return world, spending
+    return world, spending, window
 
 
 def _responses(snapshot: Snapshot, seed: int) -> Responses:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -17,6 +17,7 @@ from forecast.anomalies.incidents import Flag, direction, incident_id, join, mer
 from forecast.anomalies.sensitivity import Sensitivity, strongest
 from forecast.errors import InputError
 from forecast.snapshot import Snapshot
+from forecast.spend.joined import join_values
 from forecast.spend.periods import parse_day
 from forecast.spend.scope import Scope
 from forecast.workflows.board import OWN_DAYS
@@ -59,7 +60,8 @@ def anomaly_answer(
     `ds`, dimensions, `cost`, `quantity`), where there are any; causes are then found in them. Days of the snapshot's recent weeks
     need none. now : when the costs were known, UTC; a day is not strange for not being fully billed by then. rules : what incidents are news.
     Score is 0.5 where the declared false-alarm rate allows no more; a row is an anomaly from there on, where its incident is large enough.
-    Values that never occurred are no error: they are judged by their parent (`derived: "parent"`).
+    Values that never occurred are no error: they are judged by their parent (`derived: "parent"`). Of rows that give one scope and day different
+    costs the last counts: the others are answered each by itself, marked `replaced`, and belong to no incident.
     Raises InputError for a day before the first day of spend and for more than 100,000 rows.
     """
     if len(rows) > MOST_ROWS:
@@ -80,10 +82,20 @@ def anomaly_answer(
     costs = np.array([row.cost for row in rows], dtype=np.float64)
     moment = None if now is None else np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "us")
     scores = score_rows(snapshot, [row.scope for row in rows], days, costs, moment)
-    incidents, incident_of = _incidents(snapshot, rows, scores, lines, rules)
+    replaced = _replaced(rows)
+    incidents, incident_of = _incidents(snapshot, rows, scores, lines, rules, replaced)
     answer["rows"] = _row_answers(rows, scores, incident_of)
+    for number in replaced:
+        large = abs(costs[number] - scores.expected[number]) >= _least_impact(snapshot)
+        answer["rows"][number] |= {"is_anomaly": bool(scores.is_anomaly[number] and large), "replaced": True}
     answer["incidents"] = incidents
     return answer
+
+
+def _replaced(rows: Sequence[SpendRow]) -> set[int]:
+    """Numbers of the rows that a later one of the same scope and day gives another cost."""
+    last = {(row.scope, row.day): row.cost for row in rows}
+    return set() if len(last) == len(rows) else {number for number, row in enumerate(rows) if row.cost != last[row.scope, row.day]}
 
 
 def _row_answers(rows: Sequence[SpendRow], scores: RowAnswers, incident_of: Mapping[int, str]) -> list[dict[str, Any]]:
@@ -111,12 +123,19 @@ def _row_answers(rows: Sequence[SpendRow], scores: RowAnswers, incident_of: Mapp
 
 
 def _incidents(
-    snapshot: Snapshot, rows: Sequence[SpendRow], scores: RowAnswers, lines: pd.DataFrame | None, rules: Sensitivity | None
+    snapshot: Snapshot,
+    rows: Sequence[SpendRow],
+    scores: RowAnswers,
+    lines: pd.DataFrame | None,
+    rules: Sensitivity | None,
+    replaced: Collection[int],
 ) -> tuple[list[dict[str, Any]], dict[int, str]]:
-    strange = np.flatnonzero(scores.is_anomaly).tolist()
+    strange = [number for number in np.flatnonzero(scores.is_anomaly).tolist() if number not in replaced]
     if not strange:
         return [], {}
     expected = scores.expected.tolist()
+    counting = [(row.scope, row.day, row.cost, mean) for number, (row, mean) in enumerate(zip(rows, expected, strict=True)) if number not in replaced]
+    scopes, days, costs, means = map(list, zip(*counting, strict=True))
     flags = [
         Flag(number, rows[number].scope, rows[number].day, rows[number].cost, expected[number], float(scores.p_value[number])) for number in strange
     ]
@@ -129,7 +148,7 @@ def _incidents(
         flags,
         lines,
         kind,
-        Others([row.scope for row in rows], [row.day for row in rows], [row.cost for row in rows], expected),
+        Others(scopes, days, costs, means),
         own_days=OWN_DAYS,
         minimum_impact=_least_impact(snapshot),
         rules=rules,
@@ -231,8 +250,8 @@ def _incident(
 
 
 def scope_values(scope: Scope) -> dict[str, str]:
-    """The conditions of a scope as an incident has them."""
-    return {f"{clause.dimension}!" if clause.exclude else clause.dimension: "|".join(clause.values) for clause in scope.clauses}
+    """The conditions of a scope as an incident has them; `split_values` reads them."""
+    return {f"{clause.dimension}!" if clause.exclude else clause.dimension: join_values(clause.values) for clause in scope.clauses}
 
 
 def _causes(

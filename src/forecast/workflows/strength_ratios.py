@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from forecast.anomalies.sign_thresholds import Thresholds
-from forecast.anomalies.signs import ABOVE
+from forecast.anomalies.signs import OF_NODES
 from forecast.workflows.board import Board, Found
 
 
@@ -23,7 +23,7 @@ def ratios_of(board: Board, found: Sequence[Found], thresholds: Thresholds) -> d
     first = board.first_day.astype("datetime64[D]")
     ratios: dict[int, float] = {}
     for one in found:
-        row = (nodes if one.sign == ABOVE else leaves).get(one.flag.scope)
+        row = (nodes if one.sign in OF_NODES else leaves).get(one.flag.scope)
         if row is not None:
             column = int((np.datetime64(one.flag.day, "D") - first).astype(np.int64))
             ratios[one.flag.number] = float(signs[one.sign].strength[row, column] / thresholds.of_sign[one.sign])

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import date
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecast.anomalies.hours import HourLines
 from forecast.anomalies.incidents import Flag, merge
 from forecast.anomalies.sign_thresholds import REPLAYED, Thresholds, fit_thresholds
-from forecast.anomalies.signs import ABOVE, AMOUNTS, CONSTANT, DUPLICATES, GROWTH, NEWCOMERS, PRICE, SPEND, usual
+from forecast.anomalies.signs import ABOVE, AMOUNTS, CONSTANT, DUPLICATES, GROWTH, HOURS, HOURS_ABOVE, NEWCOMERS, PRICE, SPEND, usual
 from forecast.anomalies.threshold import DAYS_A_MONTH
 from forecast.errors import ArtifactError
 from forecast.snapshot import Snapshot
@@ -27,8 +27,10 @@ from forecast.workflows.board import OWN_DAYS, Board, Found
 from forecast.workflows.dated_money import dated_money
 from forecast.workflows.event_doubt import event_doubt
 from forecast.workflows.fresh_leaves import coded, nodes_of
+from forecast.workflows.hour_boards import fresh_hours, known_hours, together, without_events
 from forecast.workflows.lessons import Lesson
 from forecast.workflows.row_detector import row_detector
+from forecast.workflows.spoken_of import cells_of, is_spoken_of, summary
 
 Floats = NDArray[np.float64]
 
@@ -50,13 +52,14 @@ MONEY_DIGITS = 6
 _DAY = np.timedelta64(1, "D")
 
 
-def n_incidents(board: Board, flagged: Mapping[str, NDArray[np.bool_]], minimum_impact: float = 0.0) -> int:
-    """How many merged incidents the flags of a board's last days make up. flagged : by sign; columns are the board's last ones."""
+def n_incidents(board: Board, flagged: Mapping[str, NDArray[np.bool_]], minimum_impact: float = 0.0, confirmed: Sequence[Lesson] = ()) -> int:
+    """How many merged incidents the flags of a board's last days make up. flagged : by sign; columns are the board's last ones. confirmed : those
+    that are real, and do not count."""
     n_days = board.values.shape[1]
     whole = {name: np.concatenate([np.zeros((len(rows), n_days - rows.shape[1]), dtype=bool), rows], axis=1) for name, rows in flagged.items()}
     found = board.flags(whole, 0, n_days, minimum_impact=minimum_impact)
     groups = merge([one.flag for one in found], own_days=OWN_DAYS)
-    return sum(largest_impact(group) >= minimum_impact for group in groups)
+    return sum(largest_impact(group) >= minimum_impact and not is_spoken_of(group, confirmed) for group in groups)
 
 
 def largest_impact(group: Sequence[Flag]) -> float:
@@ -75,12 +78,19 @@ def history_board(snapshot: Snapshot) -> Board:
     return found
 
 
-def board_of(snapshot: Snapshot, fresh: pd.DataFrame | None, moment: np.datetime64 | None, *, since: np.datetime64 | None = None) -> Board:
+def board_of(
+    snapshot: Snapshot,
+    fresh: pd.DataFrame | None,
+    moment: np.datetime64 | None,
+    *,
+    since: np.datetime64 | None = None,
+    hours: HourLines | None = None,
+) -> Board:
     """The snapshot's history, and days of which more is known.
 
     fresh : as `adapters.sign_lines` reads them, of all days from `since` (by default the first after the cutoff) on; None for none: the board
     is then the whole history, and else it begins SEEN_DAYS before `since`. moment : when they were known, for how much of their last days may
-    still be missing.
+    still be missing. hours : what was known of the hours of these days, and of the `anomalies.hours.DAYS_BEFORE` days before them.
     """
     hierarchy = snapshot.hierarchy
     dimensions = list(hierarchy.dimensions)
@@ -89,24 +99,35 @@ def board_of(snapshot: Snapshot, fresh: pd.DataFrame | None, moment: np.datetime
     days = snapshot.history_ds.astype("datetime64[D]")
     if fresh is None or fresh.empty:
         amounts = {name: _matrix(snapshot.signs, name, len(leaves), days) for name in AMOUNTS}
-        return _judged(snapshot, Board(leaves, dated.learnable, amounts, hierarchy.nodes, hierarchy.members, days[0]), None)
+        known = known_hours(snapshot, days, len(leaves), hierarchy.nodes)
+        return _judged(snapshot, Board(leaves, dated.learnable, amounts, hierarchy.nodes, hierarchy.members, days[0], known), None)
     start = min(days[-1] + _DAY if since is None else since.astype("datetime64[D]"), days[-1] + _DAY)
     last = int((start - days[0]).astype(np.int64))
     first = max(last - SEEN_DAYS, 0) // WHOLE_BLOCKS * WHOLE_BLOCKS
-    known, leaves = coded(fresh, leaves, dimensions, dated.learnable[:, first:last])
-    before, after = days[first:last], np.arange(start, max(known["ds"].to_numpy().astype("datetime64[D]").max(), start) + _DAY)
-    values = np.concatenate([_padded(dated.learnable[:, first:last], len(leaves)), _matrix(known, "spend", len(leaves), after)], axis=1)
+    placed, leaves = coded(fresh, leaves, dimensions, dated.learnable[:, first:last])
+    before, after = days[first:last], np.arange(start, max(placed["ds"].to_numpy().astype("datetime64[D]").max(), start) + _DAY)
+    values = np.concatenate([_padded(dated.learnable[:, first:last], len(leaves)), _matrix(placed, "spend", len(leaves), after)], axis=1)
     both = {
-        name: np.concatenate([_matrix(snapshot.signs, name, len(leaves), before), _matrix(known, name, len(leaves), after)], axis=1)
+        name: np.concatenate([_matrix(snapshot.signs, name, len(leaves), before), _matrix(placed, name, len(leaves), after)], axis=1)
         for name in AMOUNTS
     }
     nodes, members = nodes_of(hierarchy, leaves)
-    return _judged(snapshot, Board(leaves, values, both, nodes, members, days[first]), moment)
+    fine = together(
+        known_hours(snapshot, before, len(leaves), nodes),
+        None if hours is None else fresh_hours(hours, placed, leaves, after, members),
+        (len(leaves) + len(nodes), len(before), len(after)),
+    )
+    return _judged(snapshot, Board(leaves, values, both, nodes, members, days[first], fine), moment)
 
 
-def thresholds_of(board: Board, false_alarms_per_month: float, minimum_impact: float = 0.0) -> Thresholds:
-    """Thresholds of a declared rate from a board of history."""
-    return fit_thresholds(board.signs, false_alarms_per_month, lambda flagged: n_incidents(board, flagged, minimum_impact))
+def thresholds_of(board: Board, false_alarms_per_month: float, minimum_impact: float = 0.0, confirmed: Sequence[Lesson] = ()) -> Thresholds:
+    """Thresholds of a declared rate from a board of history. confirmed : what of it was real, and does not use up the rate."""
+    return fit_thresholds(
+        board.signs,
+        false_alarms_per_month,
+        lambda flagged: n_incidents(board, flagged, minimum_impact, confirmed),
+        cells_of(board, confirmed) if confirmed else None,
+    )
 
 
 def kind_of(board: Board, group: Sequence[Found]) -> str:
@@ -115,7 +136,7 @@ def kind_of(board: Board, group: Sequence[Found]) -> str:
     cost, expected = first.flag.cost, first.flag.expected
     if first.flag.impact < 0:
         return "missing_data" if cost <= NOTHING_LEFT * expected else "drop"
-    if first.sign == NEWCOMERS or (first.sign in (SPEND, ABOVE, GROWTH) and abs(expected) <= NOTHING_LEFT * abs(cost)):
+    if first.sign == NEWCOMERS or (first.sign in (SPEND, ABOVE, GROWTH, HOURS, HOURS_ABOVE) and abs(expected) <= NOTHING_LEFT * abs(cost)):
         return "new_spend"
     if first.sign in _NAMES:
         return _NAMES[first.sign]
@@ -144,13 +165,21 @@ def minimum_of(board: Board, minimum_impact: float | None) -> float:
     return SMALLEST_IMPACT * board.usual_day if minimum_impact is None else minimum_impact
 
 
-def with_sign_thresholds(snapshot: Snapshot, false_alarms_per_month: float, minimum_impact: float | None = None) -> Snapshot:
-    """The snapshot with the thresholds of a declared rate, from a replay of its history, and the incidents that the replay had."""
+def with_sign_thresholds(
+    snapshot: Snapshot,
+    false_alarms_per_month: float,
+    minimum_impact: float | None = None,
+    confirmed: Sequence[Lesson] = (),
+    *,
+    with_rows: bool = True,
+) -> Snapshot:
+    """The snapshot with the thresholds of a declared rate, from a replay of its history, and the incidents that the replay had. confirmed : those of
+    its incidents that people have called real; they do not use up the rate. with_rows : also what single rows are judged by."""
     board = history_board(snapshot)
     least = minimum_of(board, minimum_impact)
-    thresholds = thresholds_of(board, false_alarms_per_month, least)
+    thresholds = thresholds_of(board, false_alarms_per_month, least, confirmed)
     arrays = {**thresholds.arrays(), "minimum_impact": np.array([least]), "declared": np.array([false_alarms_per_month])}
-    rows = row_detector(snapshot, false_alarms_per_month, least, own_days=OWN_DAYS)
+    rows = row_detector(snapshot, false_alarms_per_month, least, own_days=OWN_DAYS) if with_rows else {}
     return replace(snapshot, detector={**snapshot.detector, **rows, **arrays, **_replay(board, thresholds, least)})
 
 
@@ -159,32 +188,36 @@ def _replay(board: Board, thresholds: Thresholds, least: float) -> dict[str, NDA
     n_days = len(board.days)
     first = max(n_days - REPLAYED, 0)
     found = board.flags({sign.name: thresholds.flags(sign) for sign in board.signs}, first, n_days, thresholds, minimum_impact=least)
-    groups = [group for group in merge([one.flag for one in found], own_days=OWN_DAYS) if largest_impact(group) >= least]
+    groups = [summary(group) for group in merge([one.flag for one in found], own_days=OWN_DAYS) if largest_impact(group) >= least]
     return {
         "replayed_days": np.array([n_days - first]),
-        "replayed_scopes": np.array([str(max(group, key=lambda flag: abs(flag.impact)).scope) for group in groups], dtype=np.str_),
-        "replayed_ways": np.array([group[0].direction for group in groups], dtype=np.str_),
-        "replayed_from": np.array([group[0].day for group in groups], dtype="datetime64[D]"),
-        "replayed_to": np.array([max(flag.day for flag in group) for group in groups], dtype="datetime64[D]"),
+        "replayed_scopes": np.array([str(scope) for scope, *_ in groups], dtype=np.str_),
+        "replayed_ways": np.array(["up" if way > 0 else "down" for _, way, *_ in groups], dtype=np.str_),
+        "replayed_from": np.array([begin for *_, begin, _ in groups], dtype="datetime64[D]"),
+        "replayed_to": np.array([end for *_, end in groups], dtype="datetime64[D]"),
     }
 
 
-def false_incidents(snapshot: Snapshot, lessons: Sequence[Lesson] = ()) -> dict[str, float]:
-    """Merged incidents a month: `declared`; `replayed`, what the replay of history had; `expected`, what it had and people have called so."""
+def false_incidents(snapshot: Snapshot, lessons: Sequence[Lesson] = (), confirmed: Sequence[Lesson] = ()) -> dict[str, float]:
+    """Merged incidents a month: `declared`; of those that the replay of history had `confirmed`, which people have called real, `expected`, which
+    they have called so, and `replayed`, the others."""
     arrays = snapshot.detector
     if "replayed_days" not in arrays:
         raise ArtifactError(f"Snapshot {snapshot.id[:12]} has no record of its detector's replay: it was written by another version; train again")
     months = float(arrays["replayed_days"][0]) / DAYS_A_MONTH
     texts, ways = arrays["replayed_scopes"].tolist(), arrays["replayed_ways"].tolist()
-    spans = list(zip(arrays["replayed_from"].tolist(), arrays["replayed_to"].tolist(), strict=True))
-    expected = sum(_is_taught(Scope.parse(text), way, span, lessons) for text, way, span in zip(texts, ways, spans, strict=True))
-    return {"declared": float(arrays["declared"][0]), "replayed": (len(texts) - expected) / months, "expected": expected / months}
-
-
-def _is_taught(scope: Scope, way: str, span: tuple[date, date], lessons: Sequence[Lesson]) -> bool:
-    return any(
-        (lesson.way > 0) == (way == "up") and lesson.about(scope) and any(span[0] <= day <= span[1] for day in lesson.money) for lesson in lessons
-    )
+    found = [
+        (Scope.parse(text), 1 if way == "up" else -1, first, last)
+        for text, way, first, last in zip(texts, ways, arrays["replayed_from"].tolist(), arrays["replayed_to"].tolist(), strict=True)
+    ]
+    others = [one for one in found if not any(lesson.speaks_of(*one) for lesson in confirmed)]
+    expected = sum(any(lesson.speaks_of(*one) for lesson in lessons) for one in others)
+    return {
+        "declared": float(arrays["declared"][0]),
+        "replayed": (len(others) - expected) / months,
+        "expected": expected / months,
+        "confirmed": (len(found) - len(others)) / months,
+    }
 
 
 def thresholds_in(snapshot: Snapshot) -> tuple[Thresholds, float]:
@@ -221,7 +254,8 @@ def _judged(snapshot: Snapshot, board: Board, moment: np.datetime64 | None) -> B
         low, high = doubt.between(np.array([row]), days, beyond=True)
         known = level[row]
         values[row] = np.where(np.isnan(known), values[row], np.clip(known, values[row] - high, values[row] - low))
-    return Board(board.leaves, values, board.amounts, board.nodes, board.members, board.first_day)
+    hours = None if board.hours is None else without_events(board.hours, doubt, days, n_old, board.members)
+    return replace(board, values=values, hours=hours)
 
 
 def _matrix(frame: pd.DataFrame | None, column: str, n_leaves: int, days: NDArray[np.datetime64]) -> Floats:
@@ -229,8 +263,9 @@ def _matrix(frame: pd.DataFrame | None, column: str, n_leaves: int, days: NDArra
     if frame is None or frame.empty or column not in frame or not len(days):
         return found
     at = (frame["ds"].to_numpy().astype("datetime64[D]") - days[0].astype("datetime64[D]")).astype(np.int64)
-    inside = (at >= 0) & (at < len(days))
-    np.add.at(found, (frame["leaf"].to_numpy(dtype=np.int64)[inside], at[inside]), frame[column].to_numpy(dtype=np.float64)[inside])
+    leaf = frame["leaf"].to_numpy(dtype=np.int64)
+    inside = (at >= 0) & (at < len(days)) & (leaf < n_leaves)
+    np.add.at(found, (leaf[inside], at[inside]), frame[column].to_numpy(dtype=np.float64)[inside])
     # A query that adds up in parallel differs in the last bits from time to time; the same again must say the same.
     return np.asarray(found.round(MONEY_DIGITS))
 

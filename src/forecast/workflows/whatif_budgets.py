@@ -16,14 +16,13 @@ from forecast.budgets.occurrence import occurrence
 from forecast.budgets.overrun import expected_overrun, overrun_probability
 from forecast.errors import InputError
 from forecast.scenarios.bins import Wanted
-from forecast.scenarios.effects import Effects
 from forecast.snapshot import Snapshot
 from forecast.spend.currency import Rates
 from forecast.spend.fiscal import FiscalCalendar
 from forecast.spend.periods import Period
+from forecast.workflows.applied_plans import AppliedPlan, PlanViews
 from forecast.workflows.overruns import reading_exhaustion
 from forecast.workflows.readings import Reading, read_scope
-from forecast.workflows.whatif_levers import LoweredLevers
 
 Floats = NDArray[np.float64]
 
@@ -39,30 +38,30 @@ def meant_budget(snapshot: Snapshot, budget: Budget, period: Period, calendar: F
 class BudgetCase:
     """One budget: what is known of it without the plan, and what the plan's figures are to be summed by.
 
-    reading : None where nothing can be said of it. inside : (n_places,) what it counts; None where its scope is finer than a leaf. bins : (n_days,)
-    number of the reading's step that each of the plan's days is in.
+    reading : None where nothing can be said of it. applied : the plan in a view that tells the budget's scope. bins : (n_days,) number of the
+    reading's step that each of the plan's days is in.
     """
 
     budget: Budget
     answer_so_far: dict[str, Any]
     reading: Reading | None = None
-    inside: NDArray[np.bool_] | None = None
+    applied: AppliedPlan | None = None
     bins: NDArray[np.int64] | None = None
 
-    def wanted(self, final: Effects) -> Wanted:
-        if self.reading is None or self.inside is None or self.bins is None:
-            return Wanted([{}], np.zeros(final.n_days, dtype=np.int64))
-        return Wanted([final.change(self.inside)], self.bins, max(len(self.reading.starts), 1))
+    def wanted(self) -> Wanted | None:
+        """What is to be summed in the view's paths; None where nothing can be said."""
+        if self.reading is None or self.applied is None or self.bins is None:
+            return None
+        change = self.applied.final.change(self.applied.inside(self.budget.scope))
+        return Wanted([change], self.bins, max(len(self.reading.starts), 1))
 
-    def answer(self, delta: Floats) -> dict[str, Any]:
-        """delta : (n_steps, n_paths) of the budget's own days."""
-        if self.reading is None:
+    def answer(self, delta: Floats | None) -> dict[str, Any]:
+        """delta : (n_steps, n_paths) of the budget's own days; None where nothing can be said."""
+        if self.reading is None or delta is None:
             return self.answer_so_far
         amount = float(self.answer_so_far["amount"])
         before = _figures(self.reading, self.budget, amount)
-        after: dict[str, Any] = dict.fromkeys(FIGURES)
-        if self.inside is not None:
-            after = _figures(_with(self.reading, delta), self.budget, amount) if delta.any() else before
+        after = _figures(_with(self.reading, delta), self.budget, amount) if delta.any() else before
         found = {**self.answer_so_far}
         for name in FIGURES:
             found[f"{name}_before"], found[f"{name}_after"] = before[name], after[name]
@@ -70,13 +69,26 @@ class BudgetCase:
 
 
 def budget_cases(
-    snapshot: Snapshot, budgets: Sequence[Budget], levers: LoweredLevers, days: NDArray[np.datetime64], rates: Rates | None
+    snapshot: Snapshot, budgets: Sequence[Budget], views: PlanViews, days: NDArray[np.datetime64], rates: Rates | None
 ) -> list[BudgetCase]:
     """Each budget; of those that cannot be compared the answer says why."""
-    return [_case(snapshot, budget, levers, days, rates) for budget in budgets]
+    return [_case(snapshot, budget, views, days, rates) for budget in budgets]
 
 
-def _case(snapshot: Snapshot, budget: Budget, levers: LoweredLevers, days: NDArray[np.datetime64], rates: Rates | None) -> BudgetCase:
+def other_deltas(cases: Sequence[BudgetCase], main: AppliedPlan) -> dict[int, Floats]:
+    """Number of a case → (n_steps, n_paths), of budgets that are finer than the plan's main view tells; each view's paths are read once."""
+    found: dict[int, Floats] = {}
+    asked = [
+        (number, case.applied, wanted) for number, case in enumerate(cases) if case.applied is not main and (wanted := case.wanted()) is not None
+    ]
+    for applied in {id(one): one for _, one, _ in asked if one is not None}.values():
+        own = [(number, wanted) for number, one, wanted in asked if one is applied]
+        totals = applied.view.spending.totals([wanted for _, wanted in own])
+        found |= {number: total[0] for (number, _), total in zip(own, totals, strict=True)}
+    return found
+
+
+def _case(snapshot: Snapshot, budget: Budget, views: PlanViews, days: NDArray[np.datetime64], rates: Rates | None) -> BudgetCase:
     answer: dict[str, Any] = {
         "id": budget.id,
         "name": budget.name,
@@ -91,17 +103,17 @@ def _case(snapshot: Snapshot, budget: Budget, levers: LoweredLevers, days: NDArr
     try:
         converted = conversion(budget, snapshot.currency, snapshot.cutoff, rates)
         reading = read_scope(snapshot, budget.scope, budget.period)
+        applied = views.telling(budget.scope)
     except InputError as error:
         return BudgetCase(budget, {**answer, "warning": str(error)})
     answer["amount"] = amount_in(budget, converted)
     if converted is not None:
         answer["converted"] = converted.describe()
     if reading.derived:
-        return BudgetCase(budget, {**answer, "warning": "the budget's scope is finer than a leaf, which scenarios are computed for"}, reading)
+        answer["derived"] = reading.derived
     step = np.searchsorted(reading.starts, days, side="right") - 1
     inside = (step >= 0) & (days >= np.datetime64(budget.start, "D")) & (days < np.datetime64(budget.end, "D"))
-    mask = levers.inside(budget.scope, snapshot.hierarchy.leaf_mask(budget.scope))
-    return BudgetCase(budget, answer, reading, mask, np.where(inside, step, -1).astype(np.int64))
+    return BudgetCase(budget, answer, reading, applied, np.where(inside, step, -1).astype(np.int64))
 
 
 def _with(reading: Reading, delta: Floats) -> Reading:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.brought import Brought, brought_later, places_of
 from forecast.scenarios.effects import Effects
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering import lower
-from forecast.scenarios.primitives import Copy, Follow, Lowered, Money, Move, Place, Scale
+from forecast.scenarios.primitives import Lowered, Money, Move, Place, Scale
 from forecast.scenarios.spending import Spending
 from forecast.scenarios.world import World
 from forecast.spend.scope import Scope
@@ -43,8 +44,8 @@ class LoweredLevers:
 
     @cached_property
     def order(self) -> tuple[int, ...]:
-        """Numbers of the levers as they act: as in the plan, but what bills for spend that is left over when all is done is settled last."""
-        return tuple(sorted(range(len(self.levers)), key=lambda number: (self.levers[number].type in SETTLED_LAST, number)))
+        """Numbers of the levers as they act."""
+        return order_of(self.levers)
 
     @cached_property
     def takes(self) -> tuple[frozenset[int], ...]:
@@ -60,6 +61,12 @@ class LoweredLevers:
             taken | frozenset(row for place in places_of(lowered) for row in self.rows_of(place))
             for taken, lowered in zip(self.takes, self.lowered, strict=True)
         )
+
+    @cached_property
+    def meets(self) -> tuple[frozenset[int], ...]:
+        """Of each lever the same, and the commitments that its leaves share with others, as numbers below 0."""
+        covering = self.world.responses.covering
+        return tuple(places | frozenset(-1 - covering[leaf] for leaf in places if leaf in covering) for places in self.touches)
 
     def rows_of(self, place: Place) -> list[int]:
         found: list[int] = place.rows.tolist() if place.values is None else [self.world.n_leaves + self.virtual.index(place.values)]
@@ -81,39 +88,53 @@ class LoweredLevers:
         return Effects(self.world.n_days, self.world.responses, spending.bases, self.virtual, usage)
 
     def response(self, number: int) -> dict[str, float] | None:
-        """How what the lever touches follows usage, as shares of its recent spend; None where it touches none."""
-        weights = np.zeros(self.world.n_leaves)
+        """How what the lever touches of what is there follows usage, as shares of its recent spend; None where it touches none."""
+        weights = np.zeros(self.n_places)
         for one in self.lowered[number].primitives:
             if not isinstance(one, Money):
                 weights[one.leaves] = np.maximum(weights[one.leaves], one.parts)
-        leaves = np.flatnonzero(weights)
+        leaves = np.flatnonzero(weights[: self.world.n_leaves])
         return self.world.responses.of(leaves, weights[leaves] * self.world.recent[leaves]) if len(leaves) else None
 
 
+def order_of(levers: Sequence[Lever]) -> tuple[int, ...]:
+    """Numbers of levers as they act: as in the plan, but what bills for spend that is left over when all is done is settled last."""
+    return tuple(sorted(range(len(levers)), key=lambda number: (levers[number].type in SETTLED_LAST, number)))
+
+
 def lower_levers(levers: Sequence[Lever], world: World) -> LoweredLevers:
-    """Lower each lever; PlanError where one cannot be carried out, or where two cannot both be."""
-    lowered = tuple(lower(lever, world, f"levers[{number}]") for number, lever in enumerate(levers))
-    virtual: list[Mapping[str, str]] = []
-    for one in lowered:
-        for place in places_of(one):
-            if place.values is not None and place.values not in virtual:
-                virtual.append(place.values)
-    found = LoweredLevers(world, tuple(levers), lowered, tuple(virtual))
+    """Lower each lever, on the world with what those before it bring; PlanError where one cannot be carried out, or where two cannot both be."""
+    brought = Brought(world)
+    lowered: dict[int, Lowered] = {}
+    for number in order_of(levers):
+        seen = brought.seen()
+        try:
+            lowered[number] = lower(levers[number], seen, f"levers[{number}]")
+        except PlanError as error:
+            _say_what_comes_later(error, levers, number, seen)
+            raise
+        brought.take(lowered[number])
+    found = LoweredLevers(world, tuple(levers), tuple(lowered[number] for number in range(len(levers))), tuple(brought.values))
     _check_moves(found)
     _check_switched_off(found)
     return found
 
 
-def places_of(lowered: Lowered) -> Iterator[Place]:
-    for one in lowered.primitives:
-        if isinstance(one, Move):
-            seen: set[int] = set()
-            for place in one.destinations.values():
-                if id(place) not in seen:
-                    seen.add(id(place))
-                    yield place
-        elif isinstance(one, Copy | Money | Follow):
-            yield one.target
+def _say_what_comes_later(error: PlanError, levers: Sequence[Lever], number: int, world: World) -> None:
+    """Raise the error anew where the lever names what a lever after it brings."""
+    order = order_of(levers)
+    later = [(other, _scopes(levers[other], ("target", "to"))) for other in order[order.index(number) + 1 :]]
+    found = brought_later(_scopes(levers[number], ("scope", "like", "target", "to")), world, later)
+    if found is not None:
+        other, value = found
+        message = f"{error}; levers[{other}] brings {value}, and acts after levers[{number}]"
+        raise PlanError(message, field=error.field, got=error.got, allowed=f"levers[{other}] before levers[{number}]") from None
+
+
+def _scopes(lever: Lever, names: Sequence[str]) -> list[Scope]:
+    """The scopes among some fields of a lever."""
+    given = {**lever.values, "scope": lever.scope, "to": lever.to}
+    return [one for name in names if isinstance(one := given.get(name), Scope)]
 
 
 def overlaps(found: LoweredLevers) -> list[str]:
@@ -143,7 +164,7 @@ def overlaps(found: LoweredLevers) -> list[str]:
 def _check_moves(found: LoweredLevers) -> None:
     """Shares that leave one leaf must not add up to more than all of it on any day."""
     world = found.world
-    left = np.zeros((world.n_leaves, world.n_days))
+    left = np.zeros((found.n_places, world.n_days))
     for number, lowered in enumerate(found.lowered):
         for one in lowered.primitives:
             if not isinstance(one, Move):
@@ -153,7 +174,7 @@ def _check_moves(found: LoweredLevers) -> None:
             worst = left[one.leaves].max(initial=0.0)
             if before > 0.0 and worst > 1.0 + 1e-9:
                 leaf = int(one.leaves[int(left[one.leaves].max(axis=1).argmax())])
-                name = str(world.leaves.index[leaf])
+                name = str(world.leaves.index[leaf]) if leaf < world.n_leaves else str(Scope.parse(found.virtual[leaf - world.n_leaves]))
                 raise PlanError(
                     f"levers[{number}].share: with the levers before it, {worst:.0%} of {name} would move away on one day",
                     field=f"levers[{number}].share",

@@ -36,14 +36,15 @@ class LeverShares:
 
 
 def waterfall(levers: LoweredLevers, spending: Spending, inside: NDArray[np.bool_], seed: int, mean: float) -> LeverShares:
-    """Shares of the mean delta inside the scope. mean : of the delta; what machines on fewer paths miss of it is shared out in proportion."""
-    clusters = clusters_of(levers.touches)
+    """Shares of the mean delta inside the scope. mean : of the delta; what machines on fewer paths and sums of rows that were ready miss of it is
+    shared out in proportion."""
+    clusters = clusters_of(levers.meets)
     thin = _thinning(levers, clusters)
     game = _Game(levers, spending if thin == 1 else replace(spending, thin=thin, _moments={}), inside)
     found = shapley(clusters, len(levers.levers), game.value, seed, game.along)
     missed = mean - math.fsum(found.means)
     size = math.fsum(map(abs, found.means))
-    if thin == 1 or size == 0.0:
+    if size == 0.0 or (thin == 1 and isinstance(spending.leaf_paths, np.ndarray)):
         return LeverShares(found, found.means)
     return LeverShares(found, tuple(one + missed * abs(one) / size for one in found.means))
 
@@ -58,7 +59,12 @@ def _thinning(levers: LoweredLevers, clusters: Sequence[Sequence[int]]) -> int:
         for number in cluster:
             for one in levers.lowered[number].primitives:
                 if isinstance(one, Scale) and one.side == "demand":
-                    by_leaf[one.leaves] += 1
+                    there = np.zeros(world.n_leaves, dtype=bool)
+                    there[one.leaves[one.leaves < world.n_leaves]] = True
+                    for commitment in world.responses.commitments:
+                        # What covers one of them is used by all.
+                        there[commitment.leaves] |= there[commitment.leaves].any()
+                    by_leaf += there
         asked = np.minimum(np.exp2(by_leaf[machines]) - 1.0, float(MOST_SUBSETS)).sum()
         numbers += int(asked) * world.n_days * world.n_paths
     return max(1, min(math.ceil(numbers / MOST_NUMBERS), world.n_paths // FEWEST_PATHS))

@@ -13,7 +13,7 @@ from forecast.adapters.incident_lists import MOST_IN_A_PAGE, IncidentFilter
 from forecast.adapters.records import Records
 from forecast.adapters.sensitivity_file import load_sensitivity
 from forecast.anomalies.sensitivity import Sensitivity
-from forecast.errors import ConfigError, InputError
+from forecast.errors import ConfigError, InputError, UnknownScopeError
 from forecast.serving.answers import AnomaliesAnswer
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
@@ -21,6 +21,7 @@ from forecast.serving.responses import stores_of, to_json
 from forecast.serving.schemas import AnomaliesRequest, AnomalyRow
 from forecast.snapshot import Snapshot
 from forecast.spend.hierarchy import COMPANY
+from forecast.spend.joined import split_values
 from forecast.spend.scope import Clause, Scope, unknown_value
 from forecast.workflows.incident_answers import detections_of, with_kept
 from forecast.workflows.row_keeping import calm_through, over
@@ -82,13 +83,17 @@ def read_rows(snapshot: Snapshot, rows: tuple[AnomalyRow, ...]) -> list[SpendRow
     for number, row in enumerate(rows):
         if row.scope is not None and row.series is not None:
             raise InputError(f"rows.{number} says both scope and series", field=f"rows.{number}.series", got=row.series, allowed="scope or series")
-        scope = row.scope or Scope() if row.series is None else scope_of_series(row.series)
+        try:
+            scope = row.scope or Scope() if row.series is None else scope_of_series(row.series)
+        except UnknownScopeError as error:
+            error.field = f"rows[{number}].series"
+            raise
         found.append(SpendRow(scope, row.timestamp, row.cost))
     return found
 
 
 def scope_of(snapshot: Snapshot, series: str) -> Scope:
-    """The scope of a leaf's id, or of a node's (`team=ads`, `company`)."""
+    """The scope of a leaf's id, known or not, or of a node's (`team=ads`, `company`); UnknownScopeError for what is no such id."""
     hierarchy = snapshot.hierarchy
     if series == COMPANY:
         return Scope()
@@ -97,7 +102,12 @@ def scope_of(snapshot: Snapshot, series: str) -> Scope:
         return Scope(tuple(sorted(Clause(str(name), (str(values[name]),)) for name in hierarchy.dimensions)))
     if series in hierarchy.node_ids:
         return Scope.parse(series)
-    raise unknown_value("series", series, hierarchy.leaf_ids)
+    parts = (series,) if len(hierarchy.dimensions) == 1 else split_values(series)
+    if len(parts) == len(hierarchy.dimensions) and all(parts):
+        return Scope(tuple(sorted(Clause(name, (value,)) for name, value in zip(hierarchy.dimensions, parts, strict=True))))
+    error = unknown_value("series", series, hierarchy.leaf_ids)
+    error.allowed = f"{'|'.join(hierarchy.dimensions)}, a value of each, or a node such as team=ads"
+    raise error
 
 
 ROUTES = [

@@ -7,7 +7,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from forecast.errors import ConfigError, InputError
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.gate_schemas import GateAnswer, GateRequest, HistoryAnswer
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 from forecast.serving.stores import Stores
 from forecast.snapshot import Snapshot
@@ -88,7 +88,7 @@ ROUTES = [
         tags=["Budgets"],
         responses={**success(GateAnswer), **problems(400, 404, 413, 415, 422)},
     ),
-    APIRoute(
+    QueryRoute(
         "/v1/budgets/{budget_id}/history",
         history,
         methods=["GET"],

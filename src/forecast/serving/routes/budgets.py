@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -13,6 +12,7 @@ from forecast.budgets.entry import warnings_of
 from forecast.serving.answers import BudgetAnswer, BudgetList
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 from forecast.serving.schemas import BudgetBody
 
@@ -52,7 +52,7 @@ async def list_budgets(request: Request) -> Response:
 _ONE = "/v1/budgets/{budget_id}"
 ROUTES = [
     JsonRoute(_ONE, put_budget, methods=["PUT"], tags=["Budgets"], responses={**success(BudgetAnswer, 200, 201), **problems(400, 413, 415, 422)}),
-    APIRoute(_ONE, get_budget, methods=["GET"], tags=["Budgets"], responses={**success(BudgetAnswer), **problems(404, 422)}),
-    APIRoute(_ONE, delete_budget, methods=["DELETE"], tags=["Budgets"], status_code=204, responses=problems(404, 422)),
-    APIRoute("/v1/budgets", list_budgets, methods=["GET"], tags=["Budgets"], responses=success(BudgetList)),
+    QueryRoute(_ONE, get_budget, methods=["GET"], tags=["Budgets"], responses={**success(BudgetAnswer), **problems(404, 422)}),
+    QueryRoute(_ONE, delete_budget, methods=["DELETE"], tags=["Budgets"], status_code=204, responses=problems(404, 422)),
+    QueryRoute("/v1/budgets", list_budgets, methods=["GET"], tags=["Budgets"], responses=success(BudgetList)),
 ]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.driver_schemas import DriverAnswer, DriverBody, DriverList, DriverWithValues
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 from forecast.spend.drivers import describe
 
@@ -49,7 +49,7 @@ async def list_drivers(request: Request) -> Response:
 _ONE = "/v1/drivers/{name}"
 ROUTES = [
     JsonRoute(_ONE, put_driver, methods=["PUT"], tags=["Drivers"], responses={**success(DriverAnswer, 200, 201), **problems(400, 413, 415, 422)}),
-    APIRoute(_ONE, get_driver, methods=["GET"], tags=["Drivers"], responses={**success(DriverWithValues), **problems(404, 422)}),
-    APIRoute(_ONE, delete_driver, methods=["DELETE"], tags=["Drivers"], status_code=204, responses=problems(404, 422)),
-    APIRoute("/v1/drivers", list_drivers, methods=["GET"], tags=["Drivers"], responses=success(DriverList)),
+    QueryRoute(_ONE, get_driver, methods=["GET"], tags=["Drivers"], responses={**success(DriverWithValues), **problems(404, 422)}),
+    QueryRoute(_ONE, delete_driver, methods=["DELETE"], tags=["Drivers"], status_code=204, responses=problems(404, 422)),
+    QueryRoute("/v1/drivers", list_drivers, methods=["GET"], tags=["Drivers"], responses=success(DriverList)),
 ]

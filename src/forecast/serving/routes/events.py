@@ -6,7 +6,6 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -14,6 +13,7 @@ from forecast.errors import NotFoundError
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.event_schemas import EventAnswer, EventBody, EventList
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 from forecast.spend.events import PlannedEvent, describe
 from forecast.workflows.event_answers import check_scope
@@ -62,7 +62,7 @@ async def list_events(request: Request) -> Response:
 _ONE = "/v1/events/{event_id}"
 ROUTES = [
     JsonRoute(_ONE, put_event, methods=["PUT"], tags=["Events"], responses={**success(EventAnswer, 200, 201), **problems(400, 404, 413, 415, 422)}),
-    APIRoute(_ONE, get_event, methods=["GET"], tags=["Events"], responses={**success(EventAnswer), **problems(404, 422)}),
-    APIRoute(_ONE, delete_event, methods=["DELETE"], tags=["Events"], status_code=204, responses=problems(404, 422)),
-    APIRoute("/v1/events", list_events, methods=["GET"], tags=["Events"], responses=success(EventList)),
+    QueryRoute(_ONE, get_event, methods=["GET"], tags=["Events"], responses={**success(EventAnswer), **problems(404, 422)}),
+    QueryRoute(_ONE, delete_event, methods=["DELETE"], tags=["Events"], status_code=204, responses=problems(404, 422)),
+    QueryRoute("/v1/events", list_events, methods=["GET"], tags=["Events"], responses=success(EventList)),
 ]

@@ -9,7 +9,6 @@ from typing import Annotated, Any
 from urllib.parse import urlencode
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -20,6 +19,7 @@ from forecast.alerts.payloads import DEFAULT_SHAPE, SHAPES, media_type
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.incident_schemas import FeedbackAnswer, FeedbackBody, IncidentAnswer, IncidentListAnswer, StepBody, WholeIncidentAnswer
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of, to_json
 from forecast.workflows.incident_answers import feedback_answer, incident_answer, incident_list, read_when, read_words, shaped
 
@@ -164,14 +164,14 @@ _STEP: dict[str, Any] = {"methods": ["POST"], "tags": ["Incidents"]}
 _STEP_ANSWERS = {**success(IncidentAnswer), **problems(400, 404, 409, 413, 415, 422)}
 _KNOWN: dict[int | str, dict[str, Any]] = {304: {"description": "What the caller has is what there is"}}
 ROUTES = [
-    APIRoute(
+    QueryRoute(
         "/v1/incidents",
         list_incidents,
         methods=["GET"],
         tags=["Incidents"],
         responses={**success(IncidentListAnswer), **_KNOWN, **problems(400, 422)},
     ),
-    APIRoute(
+    QueryRoute(
         _ONE, get_incident, methods=["GET"], tags=["Incidents"], responses={**success(WholeIncidentAnswer), **_KNOWN, **problems(400, 404, 422)}
     ),
     StepRoute(f"{_ONE}/acknowledge", acknowledge, responses=_STEP_ANSWERS, **_STEP),
@@ -185,14 +185,14 @@ ROUTES = [
         status_code=201,
         responses={**success(FeedbackAnswer, 201), **problems(400, 404, 413, 415, 422)},
     ),
-    APIRoute(
+    QueryRoute(
         f"{_ONE}/feedback",
         undo_last_feedback,
         methods=["DELETE"],
         tags=["Incidents"],
         responses={**success(FeedbackAnswer), **problems(404, 422)},
     ),
-    APIRoute(
+    QueryRoute(
         f"{_ONE}/feedback/{{number}}",
         undo_feedback,
         methods=["DELETE"],

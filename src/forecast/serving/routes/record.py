@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
 from forecast.adapters.records import SnapshotRecord
 from forecast.serving.answers import AccuracyAnswer, ChampionAnswer, SnapshotAnswer, SnapshotList
 from forecast.serving.documents import problems, success
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 from forecast.serving.schemas import Cost, SnapshotId, read_moment_day, read_scope
 from forecast.snapshot import Snapshot
@@ -132,10 +132,10 @@ def _schedules(columns: Mapping[str, Sequence[Any]], most: int | None) -> dict[s
 
 
 ROUTES = [
-    APIRoute("/v1/accuracy", accuracy, methods=["GET"], tags=["Record"], responses={**success(AccuracyAnswer), **problems(400, 404, 422, 503)}),
-    APIRoute("/v1/models/champion", champion, methods=["GET"], tags=["Record"], responses={**success(ChampionAnswer), **problems(404)}),
-    APIRoute("/v1/snapshots", list_snapshots, methods=["GET"], tags=["Record"], responses=success(SnapshotList)),
-    APIRoute(
+    QueryRoute("/v1/accuracy", accuracy, methods=["GET"], tags=["Record"], responses={**success(AccuracyAnswer), **problems(400, 404, 422, 503)}),
+    QueryRoute("/v1/models/champion", champion, methods=["GET"], tags=["Record"], responses={**success(ChampionAnswer), **problems(404)}),
+    QueryRoute("/v1/snapshots", list_snapshots, methods=["GET"], tags=["Record"], responses=success(SnapshotList)),
+    QueryRoute(
         "/v1/snapshots/{snapshot_id}",
         get_snapshot,
         methods=["GET"],

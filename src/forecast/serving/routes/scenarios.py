@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -19,6 +18,7 @@ from forecast.scenarios.saved import SavedScenario, ScenarioRun, check_scenario_
 from forecast.serving.bodies import JsonRoute
 from forecast.serving.documents import problems, success
 from forecast.serving.problems import HttpProblemError
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import answered, json_response, stores_of, to_json
 from forecast.serving.scenario_plans import budgets_and_terms, compute_run, keep_run, key_of, run_of
 from forecast.serving.scenario_schemas import (
@@ -65,7 +65,7 @@ async def put_scenario(request: Request, scenario_id: str, body: ScenarioBody) -
     try:
         saved, is_new = await stores.run(write)
     except ConflictError as error:
-        raise _failed_precondition(str(error), error.got, error.allowed) from None
+        raise _moved_on(request, error) from None
     answer = {**saved.describe(), "is_new": is_new, "run": None if run is None else _told(replace(run, version=saved.version))}
     headers = {"ETag": _etag(saved), "Location": f"/v1/scenarios/{scenario_id}"}
     return json_response(answer, 201 if is_new and saved.version == 1 else 200, headers)
@@ -89,7 +89,7 @@ async def delete_scenario(request: Request, scenario_id: str) -> Response:
     try:
         await stores.run(lambda: stores.records.delete_scenario(scenario_id, expected=expected))
     except ConflictError as error:
-        raise _failed_precondition(str(error), error.got, error.allowed) from None
+        raise _moved_on(request, error) from None
     return Response(status_code=204)
 
 
@@ -211,6 +211,13 @@ async def _expected(request: Request, stores: Stores, scenario_id: str) -> int |
     return saved.version
 
 
+def _moved_on(request: Request, error: ConflictError) -> HttpProblemError:
+    """Somebody has saved (or removed) in between, or the id is taken."""
+    if _tags(request, "if-match"):
+        return _failed_precondition(str(error), error.got, error.allowed)
+    return HttpProblemError(412, str(error), field="If-None-Match", got="*", allowed="an id that is not taken")
+
+
 def _failed_precondition(detail: str, got: Any, allowed: str | None) -> HttpProblemError:
     return HttpProblemError(412, detail, field="If-Match", got=got, allowed=allowed)
 
@@ -226,7 +233,7 @@ _ONE = f"{_ALL}/{{scenario_id}}"
 _TAGS: dict[str, Any] = {"tags": ["Scenarios"]}
 _KNOWN: dict[int | str, dict[str, Any]] = {304: {"description": "What the caller has is what there is"}}
 ROUTES = [
-    APIRoute(_ALL, list_scenarios, methods=["GET"], responses=success(ScenarioList), **_TAGS),
+    QueryRoute(_ALL, list_scenarios, methods=["GET"], responses=success(ScenarioList), **_TAGS),
     JsonRoute(
         _ONE,
         put_scenario,
@@ -234,9 +241,9 @@ ROUTES = [
         responses={**success(ScenarioAnswer, 200, 201), **problems(400, 404, 412, 413, 415, 422)},
         **_TAGS,
     ),
-    APIRoute(_ONE, get_scenario, methods=["GET"], responses={**success(ScenarioAnswer), **_KNOWN, **problems(404, 422)}, **_TAGS),
-    APIRoute(_ONE, delete_scenario, methods=["DELETE"], status_code=204, responses=problems(404, 412, 422), **_TAGS),
-    APIRoute(f"{_ONE}/versions", list_versions, methods=["GET"], responses={**success(VersionList), **problems(404, 422)}, **_TAGS),
+    QueryRoute(_ONE, get_scenario, methods=["GET"], responses={**success(ScenarioAnswer), **_KNOWN, **problems(404, 422)}, **_TAGS),
+    QueryRoute(_ONE, delete_scenario, methods=["DELETE"], status_code=204, responses=problems(404, 412, 422), **_TAGS),
+    QueryRoute(f"{_ONE}/versions", list_versions, methods=["GET"], responses={**success(VersionList), **problems(404, 422)}, **_TAGS),
     RunRoute(
         f"{_ONE}/run",
         run_scenario_now,
@@ -244,6 +251,6 @@ ROUTES = [
         responses={**success(ScenarioRunAnswer), **problems(400, 404, 413, 415, 422, 503)},
         **_TAGS,
     ),
-    APIRoute(f"{_ONE}/changes", changes, methods=["GET"], responses={**success(ChangesAnswer), **problems(400, 404, 422, 503)}, **_TAGS),
-    APIRoute(f"{_ONE}/actual", actual, methods=["GET"], responses={**success(ActualAnswer), **problems(400, 404, 422, 503)}, **_TAGS),
+    QueryRoute(f"{_ONE}/changes", changes, methods=["GET"], responses={**success(ChangesAnswer), **problems(400, 404, 422, 503)}, **_TAGS),
+    QueryRoute(f"{_ONE}/actual", actual, methods=["GET"], responses={**success(ActualAnswer), **problems(400, 404, 422, 503)}, **_TAGS),
 ]

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Query
-from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -22,6 +21,7 @@ from forecast.serving.bodies import content_type, read_body, wrong_type
 from forecast.serving.deliveries import ALLOWED_TYPES, KINDS, write_delivery
 from forecast.serving.documents import problems, success
 from forecast.serving.problems import LOGGER
+from forecast.serving.queries import QueryRoute
 from forecast.serving.responses import json_response, stores_of
 
 MOST_SPEND = 64 * 1024 * 1024
@@ -112,7 +112,7 @@ def log_delivery(records: Records, report: IngestReport, source: str) -> None:
 
 
 ROUTES = [
-    APIRoute(
+    QueryRoute(
         "/v1/spend",
         ingest,
         methods=["POST"],

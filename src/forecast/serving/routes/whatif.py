@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import math
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from forecast.budgets.budget import Budget
-from forecast.errors import PlanError
 from forecast.scenarios.plan import parse_plan
 from forecast.serving.answers import WhatIfAnswer
 from forecast.serving.bodies import JsonRoute
@@ -41,13 +38,7 @@ async def whatif(request: Request, body: WhatIfRequest) -> Response:
     canonical = json.dumps([body.model_dump_json(), repr(beside), repr(budgets), None if rates is None else hash(rates)])
 
     def compute() -> dict[str, Any]:
-        # Each lever is bounded by its own rules; many large ones in a row still multiply to more than a number holds.
-        with np.errstate(over="ignore", invalid="ignore"):
-            answer = whatif_answer(
-                snapshot, plan, budgets, body.group_by, granularity=body.granularity, calendar=calendar, rates=rates, prices=prices
-            )
-        if not all(math.isfinite(answer[name][figure]) for name in ("scenario", "delta") for figure in ("mean", "p10", "p90")):
-            raise PlanError("The levers together grow beyond all numbers", field="levers", got=len(plan.levers), allowed="smaller factors")
+        answer = whatif_answer(snapshot, plan, budgets, body.group_by, granularity=body.granularity, calendar=calendar, rates=rates, prices=prices)
         if beside:
             plans = [Compared(THIS_PLAN, plan), *beside]
             answer["compare"] = compare_answer(snapshot, plans, budgets, group_by=body.group_by, terms=Terms(calendar, rates, prices))
