@@ -17,6 +17,9 @@ Floats = NDArray[np.float64]
 Rule = Callable[[Floats, float], Floats]
 """(n, n_days) spend of leaves and the company's usual day → (n, n_days) signed strength, causal, NaN where nothing is said."""
 
+EVEN = 0.25
+"""Power of a rule's strength that is thresholded: the order stays, and one factor can move the threshold as far as the whole rate asks, which a rule
+has for its one sign."""
 PERCENT = 0.4
 """Of AWS Cost Anomaly Detection's default: 100 USD and 40 % above what is expected; the money is what a threshold is learnt for here."""
 
@@ -61,7 +64,7 @@ class RuleBoard(Board):
         one = np.ones(strength.shape, dtype=np.int64)
         excess = np.nan_to_num(self.values - self.usual[: len(self.values)])
         nothing = Sign("", np.zeros_like(strength), np.zeros_like(strength), one, one)
-        own = Sign(SPEND, np.abs(strength), excess, one, np.where(strength < 0.0, -1, 1))
+        own = Sign(SPEND, np.abs(strength) ** EVEN, excess, one, np.where(strength < 0.0, -1, 1))
         return [own, *(Sign(name, nothing.strength, nothing.excess, one, one) for name in SIGNS if name != SPEND)]
 
 

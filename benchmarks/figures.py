@@ -91,6 +91,7 @@ def _overruns() -> list[str]:
 
 SPIKE_METHODS = {
     "signs/blind/4": "this",
+    "signs/adapted/4": "this, what it found confirmed by people",
     "percent_and_money/blind/4": "percent and money",
     "interquartile/blind/4": "interquartile range",
     "z_score/blind/4": "z-score",

@@ -11,8 +11,7 @@ DAY = ("2026-12-11", "2026-12-11")
 def test_first_contributor_its_share_and_its_driver_are_named() -> None:
     cause = Contributor({"team": "ads", "ai_model": "large"}, 900.0, 0.9, 0.0, 900.0, 0.0)
     assert sentence("team=ads", DAY, 1500.0, 500.0, "USD", [cause]) == (
-        "team=ads cost 1,500.00 USD on 2026-12-11, 1,000.00 above the expected 500.00 USD (200%); "
-        "90% of that is team=ads, ai_model=large, mostly volume."
+        "team=ads cost 1,500.00 USD on 2026-12-11, 1,000.00 above the expected 500.00 USD (200%); 90% of that is ai_model=large, mostly volume."
     )
 
 

@@ -102,6 +102,12 @@ def test_lever_before_the_one_that_brings_a_value_is_an_error_that_names_it() ->
     assert "brings" not in str(other.value)
 
 
+def test_nothing_can_be_like_what_a_lever_has_ended() -> None:
+    off, again = ("scale_usage", {"scope": "", "factor": 0.0}), ("new_workload", {"like": "team=maps", "scale": 1.0, "target": "team=x"})
+    with pytest.raises(PlanError, match=r"levers\[2\].like: nothing was spent on team=maps lately$"):
+        lower(MAPS, off, again, ("new_workload", {"like": "team=ads", "scale": 1.0, "target": "team=x"}))
+
+
 def test_scope_that_nothing_new_or_old_has_is_an_error() -> None:
     for scope in ("team=maps,provider=AWS", "team=maps|mapz", "team=maps,ai_model=claude-haiku", "team=maps,ai_model=unheard-of"):
         with pytest.raises(PlanError, match=r"levers\[1\].scope"):
@@ -117,12 +123,12 @@ def test_levers_on_new_places_meet_and_nothing_is_said_of_usage_that_is_not_ther
 
 scopes = st.sampled_from(["", "team=maps", "provider=OpenAI", "team!=ads", "team=search|maps"])
 later: st.SearchStrategy[tuple[str, dict[str, Any]]] = st.one_of(
-    st.tuples(st.just("scale_usage"), st.fixed_dictionaries({"scope": scopes, "factor": st.floats(0.0, 3.0)})),
-    st.tuples(st.just("change_price"), st.fixed_dictionaries({"scope": scopes, "factor": st.floats(0.0, 2.0)})),
+    st.tuples(st.just("scale_usage"), st.fixed_dictionaries({"scope": scopes, "factor": st.floats(0.1, 3.0)})),
+    st.tuples(st.just("change_price"), st.fixed_dictionaries({"scope": scopes, "factor": st.floats(0.1, 2.0)})),
     st.tuples(st.just("grow"), st.fixed_dictionaries({"scope": scopes, "percent_a_month": st.floats(-50.0, 50.0)})),
     st.tuples(
         st.just("new_workload"),
-        st.fixed_dictionaries({"like": scopes, "scale": st.floats(0.0, 2.0), "target": st.sampled_from(["team=maps", "team=x"])}),
+        st.fixed_dictionaries({"like": scopes, "scale": st.floats(0.1, 2.0), "target": st.sampled_from(["team=maps", "team=x"])}),
     ),
 )
 

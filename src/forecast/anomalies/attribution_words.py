@@ -27,9 +27,11 @@ def sentence(
     first = next((cause for cause in plain if cause["scope"] and cause["share"] is not None and not cause.get("rest")), None)
     if first is None:
         return f"{text}."
-    pairs = [f"{dimension}={value}" for dimension, value in first["scope"].items()]
+    # What the incident is about need not be said again; and the whole of it is no cause of it.
+    said = set(scope_text.split(","))
+    pairs = [pair for dimension, value in first["scope"].items() if (pair := f"{dimension}={value}") not in said]
     because = _because(first)
-    if sorted(pairs) == sorted(scope_text.split(",")):  # the whole of the incident is no cause of it
+    if not pairs:
         return f"{text}{because}."
     return f"{text}; {first['share']:.0%} of that is {', '.join(pairs)}{because}."
 

@@ -215,7 +215,7 @@ def _show(document: dict[str, Any]) -> None:
     if document["snapshot_id"] is None:
         line(f"There is no snapshot: thresholds come from the ledger, {document['first_day']} to {document['cutoff']}, and are not kept")
     line(
-        f"{document['since']} to {document['until']} (exclusive): {document['rows']:,} scores in {document['steps']} steps,"
+        f"{document['since']} to {document['until']} (exclusive): {document['rows']:,} days of workloads and groups looked at,"
         f" {document['strange']:,} of them strange; impacts below {document['minimum_impact']:,.2f} {document['currency']} are left out"
     )
     if document["incidents"]:

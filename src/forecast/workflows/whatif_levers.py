@@ -124,7 +124,7 @@ def _say_what_comes_later(error: PlanError, levers: Sequence[Lever], number: int
     """Raise the error anew where the lever names what a lever after it brings."""
     order = order_of(levers)
     later = [(other, _scopes(levers[other], ("target", "to"))) for other in order[order.index(number) + 1 :]]
-    found = brought_later(_scopes(levers[number], ("scope", "like", "target", "to")), world, later)
+    found = brought_later(_scopes(levers[number], ("scope", "like")), world, later)
     if found is not None:
         other, value = found
         message = f"{error}; levers[{other}] brings {value}, and acts after levers[{number}]"
