@@ -19,7 +19,7 @@ from forecast.snapshot import Snapshot
 from forecast.spend.periods import parse_period
 from forecast.spend.prices import read_prices
 from forecast.spend.scope import Scope
-from forecast.workflows import row_views
+from forecast.workflows import finer_views
 from forecast.workflows.forecasts import forecast_answer
 from forecast.workflows.goal_seek import goal_answer
 from forecast.workflows.overruns import overrun_answer
@@ -231,7 +231,7 @@ def test_dimensions_and_values_that_are_not_known_are_refused_with_the_nearest(
 
 
 def test_more_combinations_than_one_answer_holds_are_refused_with_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_views, "MOST_NUMBERS", 20_000)
+    monkeypatch.setattr(finer_views, "MOST_NUMBERS", 20_000)
     with pytest.raises(PlanError, match=r"combinations over \d+ weeks") as caught:
         whatif_answer(make_snapshot(seed=1), plan(LEVERS[0]), group_by=("sku",))
     assert "at most" in str(caught.value.allowed)

@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.finer_places import copies
 from forecast.scenarios.levers import Lever
 from forecast.scenarios.lowering_figures import Figures, change_of, expected
 from forecast.scenarios.metered import MILLION, TOKEN_KINDS, items_of
 from forecast.scenarios.primitives import Lowered, Money
-from forecast.scenarios.row_places import copies
 from forecast.scenarios.unit_economics import request_money
 from forecast.scenarios.world import World
 from forecast.spend.scope import Scope

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.finer_places import row_places
 from forecast.scenarios.moved_prices import provider_of
 from forecast.scenarios.primitives import Place
-from forecast.scenarios.row_places import row_places
 from forecast.scenarios.world import World
 from forecast.spend.dimensions import UNKNOWN
 from forecast.spend.scope import Scope

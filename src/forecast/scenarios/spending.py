@@ -17,9 +17,9 @@ from forecast.errors import PlanError
 from forecast.scenarios.bases import Bases, Covered, Demand, Product
 from forecast.scenarios.bins import DAY_BY_DAY, Wanted, add_days, binned
 from forecast.scenarios.blocks import NOWHERE, Changes
+from forecast.scenarios.finer_paths import RowPaths
 from forecast.scenarios.machine_costs import MachineCosts
 from forecast.scenarios.responses import Responses
-from forecast.scenarios.row_paths import RowPaths
 from forecast.spend.hierarchy import sum_rows
 
 Floats = NDArray[np.float64]

@@ -12,8 +12,8 @@ from forecast.scenarios.blocks import Changes
 from forecast.scenarios.effects import Effects
 from forecast.scenarios.plan import Plan
 from forecast.spend.scope import Scope
+from forecast.workflows.finer_views import finer_names
 from forecast.workflows.plan_views import PlanView
-from forecast.workflows.row_views import finer_names
 from forecast.workflows.whatif_levers import LoweredLevers, lower_levers
 
 

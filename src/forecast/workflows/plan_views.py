@@ -21,9 +21,9 @@ from forecast.spend.currency import Rates
 from forecast.spend.periods import Period
 from forecast.spend.prices import PriceTable
 from forecast.spend.scope import Scope
+from forecast.workflows.finer_rows import RowSplit
+from forecast.workflows.finer_views import RowsKept, finer_names, kept_rows, row_paths, with_brought
 from forecast.workflows.readings import Reading, read_groups
-from forecast.workflows.row_split import RowSplit
-from forecast.workflows.row_views import RowsKept, finer_names, kept_rows, row_paths, with_brought
 from forecast.workflows.scenario_world import leaf_world
 
 Floats = NDArray[np.float64]

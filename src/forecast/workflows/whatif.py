@@ -18,9 +18,9 @@ from forecast.spend.periods import Granularity, split
 from forecast.spend.prices import PriceTable
 from forecast.spend.scope import Scope
 from forecast.workflows.applied_plans import AppliedPlan, PlanViews, apply_plan
+from forecast.workflows.finer_views import finer_names
 from forecast.workflows.plan_views import plan_view, told_by_rows
 from forecast.workflows.readings import SHARE
-from forecast.workflows.row_views import finer_names
 from forecast.workflows.summary import distribution, heading
 from forecast.workflows.whatif_budgets import budget_cases, other_deltas
 from forecast.workflows.whatif_budgets import meant_budget as meant_budget

@@ -11,16 +11,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecast.scenarios.finer_world import WHOLE, row_meters, row_responses
 from forecast.scenarios.plan import parse_plan
 from forecast.scenarios.responses import FIXED, STEPS, Responses
-from forecast.scenarios.row_world import WHOLE, row_meters, row_responses
 from forecast.snapshot import Snapshot
 from forecast.spend.periods import Period, parse_period
 from forecast.spend.scope import Scope
 from forecast.workflows.applied_plans import apply_plan
+from forecast.workflows.finer_rows import RowSplit, split_rows
 from forecast.workflows.plan_views import PlanView, plan_view
 from forecast.workflows.readings import read_groups
-from forecast.workflows.row_split import RowSplit, split_rows
 from forecast.workflows.scenario_world import scenario_world
 from tests.oracles.scenarios import scenario
 from tests.snapshots_for_tests import make_snapshot, shared_snapshot

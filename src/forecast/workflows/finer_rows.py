@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forecast.scenarios.row_world import WHOLE
+from forecast.scenarios.finer_world import WHOLE
 from forecast.snapshot import Snapshot
 from forecast.spend.dimensions import UNKNOWN
 from forecast.spend.scope import Clause, Scope

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
+from forecast.scenarios.finer_world import WHOLE
 from forecast.scenarios.primitives import Change, Copy, Place
-from forecast.scenarios.row_world import WHOLE
 from forecast.scenarios.world import World
 from forecast.spend.dimensions import UNKNOWN
 from forecast.spend.scope import Scope

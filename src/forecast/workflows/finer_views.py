@@ -15,8 +15,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forecast.errors import PlanError
-from forecast.scenarios.row_paths import RowPaths
-from forecast.scenarios.row_world import RowResponses, row_meters, row_responses
+from forecast.scenarios.finer_paths import RowPaths
+from forecast.scenarios.finer_world import RowResponses, row_meters, row_responses
 from forecast.scenarios.spending import Spending
 from forecast.scenarios.world import World
 from forecast.snapshot import Snapshot
@@ -24,8 +24,8 @@ from forecast.spend.dimensions import DIMENSIONS
 from forecast.spend.periods import Period
 from forecast.spend.scope import Scope
 from forecast.workflows.event_shares import event_lines
+from forecast.workflows.finer_rows import RowSplit, split_rows
 from forecast.workflows.readings import Reading, read_groups
-from forecast.workflows.row_split import RowSplit, split_rows
 from forecast.workflows.shares import WEEK, RecentSpend, recent_spend
 
 Floats = NDArray[np.float64]
