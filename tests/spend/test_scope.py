@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -45,3 +47,9 @@ def test_an_unknown_value_suggests_the_nearest() -> None:
 
 def test_clause_text_escapes_its_separators() -> None:
     assert str(Clause("team", ("a,b|c",))) == r"team=a\,b\|c"
+
+
+def test_copy_of_a_scope_takes_no_hash_along_because_another_process_has_others() -> None:
+    scope = Scope.parse("team=ads,stage!=dev")
+    assert hash(scope) == hash(Scope.parse(str(scope)))
+    assert vars(copy.copy(scope)) == {"clauses": scope.clauses}

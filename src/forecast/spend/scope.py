@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 
 from forecast.errors import InputError, UnknownScopeError
 from forecast.spend.dimensions import is_name
 
 MOST_CHARACTERS = 4000
+_ESCAPES = str.maketrans({character: "\\" + character for character in "\\,|="})
 
 
 @dataclass(frozen=True, order=True)
@@ -80,7 +82,22 @@ class Scope:
         return {clause.dimension: clause.values[0] for clause in self.clauses}
 
     def __str__(self) -> str:
-        return ",".join(str(clause) for clause in self.clauses)
+        return self._text
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what is kept of it: hashes of texts differ from process to process."""
+        return {"clauses": self.clauses}
+
+    @cached_property
+    def _text(self) -> str:
+        return ",".join(map(str, self.clauses))
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash(self.clauses)
 
 
 def unknown_value(dimension: str, value: str, known: Sequence[str]) -> UnknownScopeError:
@@ -138,7 +155,7 @@ def _split(text: str, separator: str, most: int = 0) -> list[str]:
 
 
 def _escape(value: str) -> str:
-    return "".join("\\" + character if character in "\\,|=" else character for character in value)
+    return value.translate(_ESCAPES)
 
 
 def _unescape(value: str) -> str:
