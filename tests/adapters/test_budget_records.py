@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
 import pytest
@@ -21,7 +19,6 @@ from forecast.budgets.risk_history import BudgetRisk
 from forecast.budgets.thresholds import Threshold
 from forecast.errors import BudgetError, NotFoundError
 from forecast.spend.scope import Scope
-from tests.postgres import running_postgres
 
 NOW = datetime(2026, 12, 11, 6, 30, tzinfo=UTC)
 FULL = Budget(
@@ -45,33 +42,6 @@ FULL = Budget(
 COMPANY = Budget("company", Scope(), date(2027, 1, 1), date(2028, 1, 1), 1e6)
 ADS = replace(COMPANY, id="ads", scope=Scope.parse("team=ads"), amount=2e5, parent="company")
 PROJECT = replace(ADS, id="project", scope=Scope.parse("team=ads,workload=chat"), amount=1e5, parent="ads")
-_NAMES = count()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with running_postgres() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'home' / 'records.db'}"
-    server: str = request.getfixturevalue("postgres")
-    name = f"budgets_{next(_NAMES)}"
-    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres", f"/{name}")
-
-
-@pytest.fixture
-def records(address: str) -> Iterator[Records]:
-    opened = Records(address)
-    yield opened
-    opened.close()
 
 
 def risk(budget_id: str, days: int = 0, **changes: object) -> BudgetRisk:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
@@ -23,7 +23,6 @@ from forecast.budgets.budget import Budget
 from forecast.errors import ConfigError, InputError, NotFoundError
 from forecast.spend.events import Effect, PlannedEvent
 from forecast.spend.scope import Scope
-from tests.postgres import running_postgres
 
 NOW = datetime(2026, 12, 11, 6, 30, tzinfo=UTC)
 BUDGET = Budget("ads-q1", Scope.parse("team=ads|search,stage!=dev"), date(2027, 1, 1), date(2027, 4, 1), 250_000.25, "USD", "billed", "Ads", "Özge")
@@ -40,32 +39,6 @@ EVENT = PlannedEvent(
     "USD",
 )
 SNAPSHOT = SnapshotRecord("a1" * 32, NOW, date(2026, 12, 10), "effective", "USD", 1000, 5_000_000_000, "combination", "3", "d" * 64)
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[str]:
-    with running_postgres() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'home' / 'records.db'}"
-    server: str = request.getfixturevalue("postgres")
-    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    name = f"records_{abs(hash(request.node.name)) % 10**12}"
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres", f"/{name}") if server.endswith("/postgres") else server
-
-
-@pytest.fixture
-def records(address: str) -> Iterator[Records]:
-    opened = Records(address)
-    yield opened
-    opened.close()
 
 
 def test_budget_comes_back_as_it_was_put(records: Records) -> None:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
-from itertools import count
 from pathlib import Path
 
 import pytest
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
@@ -18,38 +15,10 @@ from forecast.adapters import records_schema
 from forecast.adapters.records import Records
 from forecast.errors import ConflictError, NotFoundError, PlanError
 from forecast.scenarios.saved import ScenarioRun
-from tests.postgres import running_postgres
 
 NOW = datetime(2026, 12, 11, 6, 30, tzinfo=UTC)
 PLAN = {"period": "2027-Q1", "scope": "team=ads|search", "levers": [{"type": "scale_usage", "factor": 2.0, "name": "Verkehr – März"}]}
 DEARER = {**PLAN, "levers": [{"type": "scale_usage", "factor": 3.0}]}
-_NAMES = count()
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    with running_postgres() as address:
-        yield address
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'home' / 'records.db'}"
-    server: str = request.getfixturevalue("postgres")
-    name = f"scenarios_{next(_NAMES)}"
-    engine = sa.create_engine(server.replace("postgresql://", "postgresql+psycopg://"), isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return server.replace("/postgres", f"/{name}")
-
-
-@pytest.fixture
-def records(address: str) -> Iterator[Records]:
-    opened = Records(address)
-    yield opened
-    opened.close()
 
 
 def run_of(scenario_id: str, version: int = 1, days: int = 0, **changes: object) -> ScenarioRun:
